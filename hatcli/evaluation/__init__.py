@@ -1,0 +1,1 @@
+"""Data sets, PSNR and SSIM as the papers compute them, and tables of both."""

@@ -1,0 +1,82 @@
+"""A decoded picture with everything that must survive upscaling; knows no files and no formats' bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An upright picture and what travels with it.
+
+    Attributes:
+        pixels: `[H, W, 3]` RGB or `[H, W, 1]` gray, uint8 or uint16, full range (0..255 or 0..65535).
+        alpha: `[H, W]` of the same dtype, straight (not premultiplied), or None when opaque.
+        icc: the ICC profile the pixels are in (an RGB profile for RGB, a gray one for gray), or None.
+        exif: a TIFF-structured EXIF block without the `Exif\\0\\0` prefix; orientation already applied and set to 1.
+        xmp: an XMP packet, or None.
+        dpi: horizontal and vertical pixels an inch, or None.
+        format: the container it was decoded from: PNG, JPEG, WEBP, TIFF, AVIF, BMP, GIF, ...
+        notes: one sentence each for everything the reader had to decide, such as `first of 12 frames`.
+    """
+
+    pixels: Samples
+    alpha: Samples | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    format: str = "PNG"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def is_gray(self) -> bool:
+        return self.pixels.shape[2] == 1
+
+    @property
+    def bits(self) -> int:
+        """Bits a sample: 8 or 16."""
+        return 16 if self.pixels.dtype == np.uint16 else 8
+
+
+def to_tensor(samples: Samples) -> torch.Tensor:
+    """Samples `[H, W, C]` (C of 1 or 3) or `[H, W]` to float32 `[3, H, W]`, values in 0..1; gray is repeated."""
+    import torch
+
+    peak = 65535.0 if samples.dtype == np.uint16 else 255.0
+    planes = samples[..., None] if samples.ndim == 2 else samples
+    values = torch.from_numpy(planes.astype(np.float32)).div_(peak).permute(2, 0, 1)
+    return values.expand(3, -1, -1).contiguous()
+
+
+def from_tensor(values: torch.Tensor, *, bits: int, gray: bool = False) -> Samples:
+    """A tensor `[3, H, W]`, values nominally in 0..1, to samples `[H, W, 3]` (or `[H, W, 1]` if `gray`).
+
+    Values are clamped and rounded to nearest (half to even), never truncated; gray is the mean of the three channels.
+    """
+    peak = 65535.0 if bits == 16 else 255.0
+    planes = values.float().mean(dim=0, keepdim=True) if gray else values.float()
+    samples = planes.clamp(0, 1).mul(peak).round_().permute(1, 2, 0).cpu().numpy()
+    return np.ascontiguousarray(samples.astype(np.uint16 if bits == 16 else np.uint8))
+
+
+def with_pixels(picture: Picture, pixels: Samples, alpha: Samples | None) -> Picture:
+    """The same picture with other samples: profile, metadata, resolution and notes are kept."""
+    return replace(picture, pixels=pixels, alpha=alpha)

@@ -1,0 +1,329 @@
+"""The blocks HAT is built of: channel attention, hybrid attention, overlapping cross-attention, and their group.
+
+Shape letters: B images, H and W rows and columns (multiples of the window side M), C channels, h heads, d channels a
+head. Feature maps are `[B, H, W, C]`; a convolution sees the same memory as a channels-last `[B, C, H, W]`.
+
+Gradients wanted: `forward` is the plain formula. No gradients: `update_` is the same formula in bands of window rows,
+changing its feature map in place, so that temporaries stay in the cache and three maps of the image are alive at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hatcli.network.attention import (
+    AttentionWeights,
+    WindowAttention,
+    WindowProjection,
+    attend,
+    border_masks,
+    merge,
+    partition,
+)
+from hatcli.network.bands import bands, conv_rows, join
+from hatcli.network.config import HATConfig
+
+
+class ChannelAttention(nn.Module):
+    """Squeeze-and-excitation: a gate a channel from the mean over the whole image."""
+
+    def __init__(self, num_feat: int, squeeze_factor: int) -> None:
+        super().__init__()
+        self.attention = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(num_feat, num_feat // squeeze_factor, 1),
+            nn.ReLU(),
+            nn.Conv2d(num_feat // squeeze_factor, num_feat, 1),
+            nn.Sigmoid(),
+        )
+
+    def gate(self, mean: Tensor) -> Tensor:
+        """Channel means `[B, C]` to gates `[B, 1, 1, C]` in 0..1."""
+        gates: Tensor = self.attention[1:](mean[:, :, None, None])
+        return gates.permute(0, 2, 3, 1)
+
+
+class CAB(nn.Module):
+    """Channel attention block: two convolutions around a bottleneck, then channel attention."""
+
+    def __init__(self, num_feat: int, compress_ratio: int, squeeze_factor: int) -> None:
+        super().__init__()
+        middle = num_feat // compress_ratio
+        self.cab = nn.Sequential(
+            nn.Conv2d(num_feat, middle, 3, 1, 1),
+            nn.GELU(),
+            nn.Conv2d(middle, num_feat, 3, 1, 1),
+            ChannelAttention(num_feat, squeeze_factor),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.cab[:3](x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return features * self.cab[3].gate(features.mean(dim=(1, 2)))
+
+    def in_bands(self, x: Tensor, norm: nn.LayerNorm, band: int) -> tuple[Tensor, Tensor]:
+        """The ungated features of `norm(x)`, `[B, H, W, C]`, and their gates `[B, 1, 1, C]`, `band` rows at a time."""
+        squeeze, expand, attention = self.cab[0], self.cab[2], self.cab[3]
+        batch, height, width, _ = x.shape
+        middle = x.new_empty(batch, height, width, squeeze.out_channels)
+        for top, bottom in bands(height, band):
+            middle[:, top:bottom] = F.gelu(conv_rows(squeeze, x, top, bottom, norm=norm))
+        features = torch.empty_like(x)
+        total = x.new_zeros(batch, x.shape[-1], dtype=torch.float32)
+        for top, bottom in bands(height, band):
+            rows = conv_rows(expand, middle, top, bottom)
+            features[:, top:bottom] = rows
+            total += rows.sum(dim=(1, 2), dtype=torch.float32)
+        return features, attention.gate((total / (height * width)).to(x.dtype))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with an exact GELU between."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return result
+
+    def add_(self, x: Tensor, norm: nn.LayerNorm, chunk: int) -> None:
+        """`x += mlp(norm(x))` in place for `[B, rows, W, C]`, `chunk` pixels at a time."""
+        for image in x:
+            for pixels in image.view(-1, x.shape[-1]).split(chunk):
+                pixels.addmm_(F.gelu(self.fc1(norm(pixels))), self.fc2.weight.t()).add_(self.fc2.bias)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: a whole branch of an image is dropped with probability `rate` while training."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        keep = x.new_empty(x.shape[0], *(1,) * (x.ndim - 1)).bernoulli_(1 - self.rate)
+        return x * keep / (1 - self.rate)
+
+
+class HAB(nn.Module):
+    """Hybrid attention block: (shifted) window attention beside a channel attention block, then an MLP."""
+
+    def __init__(self, config: HATConfig, *, num_heads: int, shift: int, drop_path: float) -> None:
+        super().__init__()
+        dim = config.embed_dim
+        self.window_size, self.shift, self.conv_scale = config.window_size, shift, config.conv_scale
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = WindowAttention(dim, config.window_size, num_heads, qkv_bias=config.qkv_bias)
+        self.conv_block = CAB(dim, config.compress_ratio, config.squeeze_factor)
+        self.drop_path = DropPath(drop_path)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim, int(dim * config.mlp_ratio))
+
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        """`[B, H, W, C]` to the same; `index` is `self_attention_index`. With gradients."""
+        normed = self.norm1(x)
+        weights = AttentionWeights(self.attn, index, pad=False)
+        shifted = torch.roll(normed, (-self.shift, -self.shift), dims=(1, 2)) if self.shift else normed
+        windows = self._attend(partition(shifted, self.window_size), weights, self._biases(weights), last_row=None)
+        attended = merge(windows, self.window_size)
+        if self.shift:
+            attended = torch.roll(attended, (self.shift, self.shift), dims=(1, 2))
+        x = x + self.drop_path(attended) + self.conv_scale * self.conv_block(normed)
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+    def update_(self, x: Tensor, index: Tensor, chunk: int) -> None:
+        """The same in place, without gradients: window rows one band after the other."""
+        height, width = x.shape[1:3]
+        size = self.window_size
+        features, gate = self.conv_block.in_bands(x, self.norm1, max(size, chunk // width))
+        gate = gate * self.conv_scale
+        weights = AttentionWeights(self.attn, index, pad=True)
+        biases = self._biases(weights)
+        last = height // size - (1 if self.shift else 0)  # the last row of shifted windows wraps: a band of its own
+        spans = [*bands(last, max(1, chunk // (width * size))), *([(last, last + 1)] if self.shift else [])]
+        for first_row, end_row in spans:
+            top, bottom = first_row * size + self.shift, end_row * size + self.shift
+            segments = [(top, min(bottom, height)), *([(0, bottom - height)] if bottom > height else [])]
+            rows = self.norm1(join([x[:, a:b] for a, b in segments]))
+            if self.shift:
+                rows = torch.roll(rows, -self.shift, dims=2)
+            windows = partition(rows, size)
+            step = max(1, chunk // (windows[0].numel() // windows.shape[-1]))
+            for start in range(0, windows.shape[0], step):
+                part = windows[start : start + step]
+                ends = start + step >= windows.shape[0]
+                windows[start : start + step] = self._attend(
+                    part, weights, biases, last_row=last == first_row, last_column=ends
+                )
+            attended = merge(windows, size)
+            if self.shift:
+                attended = torch.roll(attended, self.shift, dims=2)
+            for (a, b), update in zip(segments, attended.split([b - a for a, b in segments], dim=1), strict=True):
+                target = x[:, a:b]
+                target += update
+                target.addcmul_(features[:, a:b], gate)
+                self.mlp.add_(target, self.norm2, chunk)
+
+    def _biases(self, weights: AttentionWeights) -> Tensor:
+        """`[4, h, M*M, M*M]` for interior, right, bottom and corner windows; `[1, ...]` without a shift."""
+        if not self.shift:
+            return weights.bias[None]
+        masks = border_masks(self.window_size, self.shift, device=weights.bias.device, dtype=weights.bias.dtype)
+        return weights.bias[None] + masks[:, None]
+
+    def _attend(
+        self,
+        windows: Tensor,
+        weights: AttentionWeights,
+        biases: Tensor,
+        *,
+        last_row: bool | None,
+        last_column: bool = True,
+    ) -> Tensor:
+        """Attention in windows `[columns, rows, B, M*M, C]`, whose last column (if so said) and last row are borders.
+
+        `last_row` None: the rows are all of the image; True: they are its last; False: its last is not among them.
+        """
+        query, key, value = weights.qkv(windows, 0, 3).unbind(-3)
+        columns, rows = windows.shape[:2]
+        if not self.shift:
+            return weights.project(attend(query, key, value, biases[0], scale=weights.scale))
+        inner_columns = columns - 1 if last_column else columns
+        inner_rows = rows - 1 if last_row is None else 0 if last_row else rows
+        attended = torch.empty_like(query)
+        for bias, column_span, row_span in (
+            (biases[0], slice(None, inner_columns), slice(None, inner_rows)),
+            (biases[1], slice(inner_columns, None), slice(None, inner_rows)),
+            (biases[2], slice(None, inner_columns), slice(inner_rows, None)),
+            (biases[3], slice(inner_columns, None), slice(inner_rows, None)),
+        ):
+            place = (column_span, row_span)
+            if query[place].numel():
+                attended[place] = attend(query[place], key[place], value[place], bias, scale=weights.scale)
+        return weights.project(attended)
+
+
+class OCAB(WindowProjection):
+    """Overlapping cross-attention block: queries of a window see keys of a larger window around it, then an MLP.
+
+    Keys beyond the image are zero vectors (without the projection's bias) and stay in the softmax.
+    """
+
+    def __init__(self, config: HATConfig, *, num_heads: int) -> None:
+        dim, window, overlap = config.embed_dim, config.window_size, config.overlap_window
+        super().__init__(dim, num_heads, (window + overlap - 1) ** 2, qkv_bias=config.qkv_bias)
+        self.window_size, self.overlap_window = window, overlap
+        self.norm1 = nn.LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim, int(dim * config.mlp_ratio))
+
+    @property
+    def halo(self) -> int:
+        """Pixels the larger window reaches beyond the smaller one, on each side."""
+        return (self.overlap_window - self.window_size) // 2
+
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        """`[B, H, W, C]` to the same; `index` is `cross_attention_index`. With gradients."""
+        weights = AttentionWeights(self, index, pad=False)
+        qkv = weights.qkv(self.norm1(x), 0, 3)
+        query, keys_values = qkv[..., 0, :, :], qkv[..., 1:, :, :].flatten(3)
+        halo = self.halo
+        keys_values = F.pad(keys_values, (0, 0, halo, halo, halo, halo))
+        windows = partition(query.flatten(3), self.window_size).unflatten(-1, (weights.heads, weights.width))
+        larger = self._larger_windows(keys_values).flatten(3, 4)
+        key, value = larger.unflatten(-1, (2, weights.heads, weights.width)).unbind(-3)
+        attended = weights.project(attend(windows, key, value, weights.bias, scale=weights.scale))
+        x = x + merge(attended, self.window_size)
+        return x + self.mlp(self.norm2(x))
+
+    def update_(self, x: Tensor, index: Tensor, chunk: int) -> None:
+        """The same in place, without gradients. Keys and values roll along: each row is projected once, before its
+        pixels change."""
+        batch, height, width, _ = x.shape
+        size, halo = self.window_size, self.halo
+        weights = AttentionWeights(self, index, pad=True)
+        rows_a_band = max(1, chunk // (width * size))
+        kept = x.new_zeros(
+            batch, min(rows_a_band * size, height) + 2 * halo, width + 2 * halo, 2 * weights.heads * weights.width
+        )
+        projected = 0  # rows of x whose keys and values have been made
+        before = 0  # rows of the band before this one
+        for first_row, end_row in bands(height // size, rows_a_band):
+            top, bottom = first_row * size, end_row * size
+            reach = min(bottom + halo, height)
+            if before:
+                kept[:, : 2 * halo] = kept[:, before : before + 2 * halo].clone()
+            before = bottom - top
+            start = projected - (top - halo)
+            fresh = weights.qkv(self.norm1(x[:, projected:reach]), 1, 3).flatten(3)
+            kept[:, start : start + reach - projected, halo : width + halo] = fresh
+            kept[:, start + reach - projected :] = 0
+            projected = reach
+            windows = partition(self.norm1(x[:, top:bottom]), size)
+            larger = self._larger_windows(kept[:, : bottom - top + 2 * halo])
+            step = max(1, chunk // (windows[0].numel() // windows.shape[-1]))
+            for column in range(0, windows.shape[0], step):
+                part = slice(column, column + step)
+                query = weights.qkv(windows[part], 0, 1).squeeze(-3)
+                key, value = larger[part].unflatten(-1, (2, weights.heads, weights.width)).unbind(-3)
+                windows[part] = weights.project(
+                    attend(query, key.flatten(3, 4), value.flatten(3, 4), weights.bias, scale=weights.scale)
+                )
+            target = x[:, top:bottom]
+            target += merge(windows, size)
+            self.mlp.add_(target, self.norm2, chunk)
+
+    def _larger_windows(self, keys_values: Tensor) -> Tensor:
+        """`[B, R*M + 2*halo, W + 2*halo, X]` to overlapping windows `[W/M, R, B, O, O, X]`, a view."""
+        size, step = self.overlap_window, self.window_size
+        return keys_values.unfold(1, size, step).unfold(2, size, step).permute(2, 1, 0, 4, 5, 3)
+
+
+class ResidualGroup(nn.Module):
+    """The attention blocks of one group: HABs, alternately shifted, then one OCAB."""
+
+    def __init__(self, config: HATConfig, *, depth: int, num_heads: int, drop_path: list[float]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            HAB(config, num_heads=num_heads, shift=config.window_size // 2 if i % 2 else 0, drop_path=drop_path[i])
+            for i in range(depth)
+        )
+        self.overlap_attn = OCAB(config, num_heads=num_heads)
+
+
+class RHAG(nn.Module):
+    """Residual hybrid attention group: attention blocks, a convolution, and a shortcut around them."""
+
+    def __init__(self, config: HATConfig, *, depth: int, num_heads: int, drop_path: list[float]) -> None:
+        super().__init__()
+        self.residual_group = ResidualGroup(config, depth=depth, num_heads=num_heads, drop_path=drop_path)
+        self.conv = nn.Conv2d(config.embed_dim, config.embed_dim, 3, 1, 1)
+
+    def forward(self, x: Tensor, index_sa: Tensor, index_oca: Tensor) -> Tensor:
+        """`[B, H, W, C]` to the same, with gradients."""
+        y = x
+        for block in self.residual_group.blocks:
+            y = block(y, index_sa)
+        y = self.residual_group.overlap_attn(y, index_oca)
+        result: Tensor = x + self.conv(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return result
+
+    def update_(self, x: Tensor, index_sa: Tensor, index_oca: Tensor, chunk: int) -> Iterator[None]:
+        """The same in place, without gradients; yields after every block."""
+        y = x.clone()
+        for block in self.residual_group.blocks:
+            assert isinstance(block, HAB)
+            block.update_(y, index_sa, chunk)
+            yield
+        self.residual_group.overlap_attn.update_(y, index_oca, chunk)
+        for top, bottom in bands(x.shape[1], max(1, chunk // x.shape[2])):
+            x[:, top:bottom] += conv_rows(self.conv, y, top, bottom)
+        yield

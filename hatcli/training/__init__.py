@@ -1,0 +1,1 @@
+"""Training HAT: pictures to patches, a recipe, and the loop; knows nothing of the command line."""

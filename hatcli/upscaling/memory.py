@@ -1,0 +1,88 @@
+"""How much memory a run of the network needs, and the largest tile that a budget allows."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from hatcli.errors import HatError
+from hatcli.network.bands import bands
+from hatcli.network.config import HATConfig
+from hatcli.network.hat import HEAD_PIXELS_PER_CHUNK_PIXEL, default_chunk
+
+SMALLEST_TILE = 32  # pixels a side; below this the overlap is all there is
+SHARE_OF_FREE = 0.8  # of the free memory that a run may plan with
+FIXED = 96 << 20  # bytes the libraries take once: kernels, thread pools, workspaces
+
+
+def run_bytes(network: nn.Module, height: int, width: int, *, device: torch.device, dtype: torch.dtype) -> int:
+    """Bytes one run on `height` x `width` pixels takes beyond what is loaded already, its result included.
+
+    For HAT a count of what is alive at its worst instant: in a block three feature maps and the bottleneck's, in the
+    head one feature map, a band of the widest layer and the result. Other networks are taken for 16 wide maps of 64
+    channels.
+    """
+    config = getattr(network, "config", None)
+    size = 2 if dtype == torch.bfloat16 else 4
+    if not isinstance(config, HATConfig):
+        return height * width * 4 * 64 * 16 + FIXED
+    padded_height, padded_width = (-(-side // config.window_size) * config.window_size for side in (height, width))
+    pixels = padded_height * padded_width
+    image = 12 * pixels
+    feature_map = pixels * config.embed_dim * size
+    body = feature_map * (3 + 1 / config.compress_ratio)
+    chunk = int(getattr(network, "chunk_pixels", None) or default_chunk(device))
+    working = band_bytes(config, padded_width, chunk, size)
+    head_band = next(bands(padded_height, max(8, chunk * HEAD_PIXELS_PER_CHUNK_PIXEL // padded_width)))[1]
+    scale = config.upscale
+    head = feature_map + 2 * (head_band + 2) * padded_width * scale**2 * config.num_feat * size
+    result = 12 * height * width * scale**2
+    return int(max(body + working, head + result) + image + FIXED)
+
+
+def band_bytes(config: HATConfig, width: int, chunk: int, size: int) -> int:
+    """Temporaries of one band of windows: normalised rows, queries to values, the larger windows, logits' blocks."""
+    rows = max(1, chunk // (width * config.window_size)) * config.window_size
+    band = rows * width * config.embed_dim * size
+    keys = (config.overlap_window / config.window_size) ** 2
+    return int(band * (4 + 2 * keys) + chunk * config.embed_dim * size * (8 + 4 * keys))
+
+
+def largest_tile(network: nn.Module, budget: int, *, device: torch.device, dtype: torch.dtype) -> int:
+    """The largest square tile, a multiple of 16, whose run fits the budget; never below `SMALLEST_TILE`."""
+    side = SMALLEST_TILE
+    while side < 1 << 15 and run_bytes(network, side + 16, side + 16, device=device, dtype=dtype) <= budget:
+        side += 16
+    return side
+
+
+def parse_bytes(text: str) -> int:
+    """`4GB`, `800 MB`, `2GiB` or a bare number of bytes.
+
+    Raises:
+        HatError: it is none of these.
+    """
+    from hatcli.errors import UsageError
+
+    units = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+    stripped = text.strip().upper()
+    number = stripped.rstrip("BKMGI ")
+    unit = stripped[len(number) :].strip()
+    try:
+        value = float(number) * units[unit if unit in units else f"{unit}B"]
+    except (ValueError, KeyError):
+        raise UsageError(f"{text!r} is not an amount of memory", hint="write it as 4GB or 800MB") from None
+    if not 0 < value < float("inf"):
+        raise UsageError(f"{text!r} is not an amount of memory", hint="write it as 4GB or 800MB")
+    return int(value)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception is PyTorch's or Python's way to say that memory ran out."""
+    if isinstance(error, HatError):
+        return False
+    text = str(error)
+    signs = ("out of memory", "not enough memory", "can't allocate memory", "could not allocate")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in text for sign in signs)
+    )

@@ -1,0 +1,412 @@
+"""The data flow from a Picture to a larger one: the whole image when it fits, tiles when it does not."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hatcli.errors import HatError, MemoryLimitError, UsageError
+from hatcli.image.picture import Picture, Samples, from_tensor, to_tensor, with_pixels
+from hatcli.image.resample import resize_tensor
+from hatcli.upscaling import ensemble, tiling
+from hatcli.upscaling.device import DeviceChoice, choose, free_memory
+from hatcli.upscaling.memory import SHARE_OF_FREE, SMALLEST_TILE, is_out_of_memory, largest_tile, run_bytes
+from hatcli.upscaling.size import SizePlan, Target, plan_size
+from hatcli.upscaling.transparency import bleed
+
+ALPHA_MODES = ("model", "bicubic", "drop")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How pictures are run.
+
+    Attributes:
+        tile: side of a tile in input pixels; None: by free memory, the whole image if it fits; 0: never tiles.
+        overlap: least overlap of neighbouring tiles in input pixels.
+        ensemble: average the eight flips and turns.
+        alpha: `model` (transparency goes through the network), `bicubic` or `drop`.
+        max_memory: bytes a run may take, None: most of what is free.
+    """
+
+    tile: int | None = None
+    overlap: int = 32
+    ensemble: bool = False
+    alpha: str = "model"
+    max_memory: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.tile is not None and self.tile != 0 and self.tile < SMALLEST_TILE:
+            raise UsageError(
+                f"--tile {self.tile} is too small", hint=f"at least {SMALLEST_TILE}, or 'auto', or 'off' for none"
+            )
+        if self.overlap < 0:
+            raise UsageError("--overlap cannot be negative", hint="32 is a good overlap")
+        if self.tile and self.overlap > self.tile // 2:
+            raise UsageError(
+                f"--overlap {self.overlap} is more than half of --tile {self.tile}", hint="32 is a good overlap"
+            )
+        if self.alpha not in ALPHA_MODES:
+            raise UsageError(f"there is no --alpha {self.alpha}", hint=f"use {', '.join(ALPHA_MODES)}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Work finished on one picture: a share of it, 0..1, and the tile of the current pass (counted from 1)."""
+
+    done: float
+    tile: int
+    tiles: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Finished rows of a result: `[3, rows, W]` float32 on the CPU, starting at output row `top`."""
+
+    top: int
+    values: Tensor
+
+
+@dataclass
+class _Frontier:
+    """How far the rows of a pass have come: the input row the next strip starts at, and the rows waiting to blend."""
+
+    top: int = 0
+    pending: Tensor | None = None
+    done: float = 0.0
+
+
+class Upscaler:
+    """Networks of one model, one for each native factor, on a device: pictures in, larger pictures out.
+
+    Args:
+        networks: native factor to network: `[1, 3, H, W]` in 0..1 to `[1, 3, s*H, s*W]`; HAT, or anything like it.
+        choice: device and precision; None: chosen here.
+        settings: tiles, memory, self-ensemble, transparency.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[int, nn.Module],
+        *,
+        choice: DeviceChoice | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        if not networks:
+            raise ValueError("an Upscaler needs at least one network")
+        self.choice = choice or choose()
+        self.settings = settings or Settings()
+        self._masters = {scale: network.eval() for scale, network in networks.items()}
+        self._working: dict[tuple[int, torch.dtype], nn.Module] = {}
+        self._tile: dict[int, int] = {}  # sides that memory was found to allow
+
+    @property
+    def native(self) -> tuple[int, ...]:
+        """The factors the model has networks for."""
+        return tuple(sorted(self._masters))
+
+    def plan(self, width: int, height: int, target: Target | None = None) -> SizePlan:
+        """Passes and final size for a picture of this size."""
+        return plan_size(width, height, target or Target(), native=self.native)
+
+    def upscale_file(
+        self, source: str | Path, output: str | Path, target: Target | None = None, *, overwrite: bool = False
+    ) -> Path:
+        """Read a picture, enlarge it and write it; the output's suffix decides the format.
+
+        Raises:
+            HatError: whatever went wrong, in a line.
+        """
+        from hatcli.image import decode, encode
+
+        output = Path(output)
+        encode.write(self.run(decode.read(Path(source)), target), output, overwrite=overwrite)
+        return output
+
+    def run(self, picture: Picture, target: Target | None = None) -> Picture:
+        """`upscale` without progress."""
+        steps = self.upscale(picture, target)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as finished:
+                result: Picture = finished.value
+                return result
+
+    def upscale(self, picture: Picture, target: Target | None = None) -> Generator[Progress, None, Picture]:
+        """Enlarge a picture; yields progress and returns the result, with the same depth, profile and metadata.
+
+        Raises:
+            MemoryLimitError: memory ran out even with the smallest tile.
+            HatError: the network's result is not finite.
+        """
+        plan = self.plan(picture.width, picture.height, target)
+        alpha = None if self.settings.alpha == "drop" else picture.alpha
+        through_network = alpha is not None and self.settings.alpha == "model" and bool((alpha != alpha.flat[0]).any())
+        share = 0.5 if through_network else 1.0
+        pixels = bleed(picture.pixels, alpha) if alpha is not None else picture.pixels
+        enlarged = yield from _scaled(
+            self._samples(pixels, plan, bits=picture.bits, gray=picture.is_gray), at=0.0, share=share
+        )
+        if alpha is None:
+            return with_pixels(picture, enlarged, None)
+        if through_network:
+            planes = yield from _scaled(self._samples(alpha, plan, bits=picture.bits, gray=True), at=share, share=share)
+        else:
+            resized = resize_tensor(to_tensor(alpha), height=plan.height, width=plan.width)
+            planes = from_tensor(resized, bits=picture.bits, gray=True)
+        return with_pixels(picture, enlarged, planes[..., 0])
+
+    def _samples(
+        self, samples: Samples, plan: SizePlan, *, bits: int, gray: bool
+    ) -> Generator[Progress, None, Samples]:
+        """All passes and the final reduction of one set of planes; the result is rounded as its rows come in."""
+        values = to_tensor(samples)
+        shares = _pass_shares(plan.passes)
+        done = 0.0
+        exact = plan.product * values.shape[1] == plan.height and plan.product * values.shape[2] == plan.width
+        for number, scale in enumerate(plan.passes):
+            last = exact and number == len(plan.passes) - 1
+            collector = _Collector(
+                values.shape[1] * scale, values.shape[2] * scale, bits=bits if last else None, gray=gray
+            )
+            for event in self._enlarge(values, scale):
+                if isinstance(event, Rows):
+                    collector.add(event)
+                else:
+                    yield Progress(done + shares[number] * event.done, event.tile, event.tiles)
+            done += shares[number]
+            if last:
+                return collector.samples
+            values = collector.values.clamp_(0, 1)
+        return from_tensor(resize_tensor(values, height=plan.height, width=plan.width), bits=bits, gray=gray)
+
+    @torch.inference_mode()
+    def _enlarge(self, values: Tensor, scale: int) -> Iterator[Progress | Rows]:
+        """One pass over `[3, H, W]`; rows leave as they are finished. Out of memory makes tiles smaller and goes on."""
+        height, width = values.shape[-2:]
+        frontier = _Frontier()
+        tile = self._first_tile(scale, height, width)
+        while True:
+            side = tile or max(height, width)
+            overlap = min(self.settings.overlap, side // 2)
+            plan = tiling.plan(height - frontier.top, width, tile=side, overlap=overlap)
+            try:
+                yield from self._strips(values, scale, plan, frontier)
+                return
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                side = min(side, plan.rows[0].end, plan.columns[0].end)
+            tile = side // 2 // 16 * 16
+            if tile < SMALLEST_TILE or self.settings.tile == 0:
+                raise MemoryLimitError(
+                    f"out of memory on {self.choice.device} with tiles of {side} pixels",
+                    hint="close other programs, use --device cpu, or a smaller model such as -n hat-t",
+                )
+            if self.choice.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self._tile[scale] = tile
+            yield from _settle(frontier, keep=min(self.settings.overlap, tile // 2), scale=scale)
+
+    def _strips(
+        self, values: Tensor, scale: int, plan: tiling.TilePlan, frontier: _Frontier
+    ) -> Iterator[Progress | Rows]:
+        """Tiles row by row, from the frontier down; each finished strip moves the frontier."""
+        width, origin, before = values.shape[-1], frontier.top, frontier.done
+        for place, span in enumerate(plan.rows):
+            top, bottom = origin + span.start, origin + span.end
+            strip = torch.empty(3, (bottom - top) * scale, width * scale)
+            reached = 0  # input columns of the strip that hold a result
+            for column, across in enumerate(plan.columns):
+                number = place * len(plan.columns) + column
+                steps = self._run(values[:, top:bottom, across.start : across.end], scale)
+                tile = yield from _tile_progress(steps, number, plan.count, before)
+                overlap = reached - across.start
+                tiling.blend_(strip[..., : reached * scale], tile, overlap=overlap, scale=scale, dim=2)
+                strip[..., across.start * scale : across.end * scale] = tile
+                reached = across.end
+            if frontier.pending is not None:
+                overlap = frontier.pending.shape[1] // scale
+                tiling.blend_(frontier.pending, strip, overlap=overlap, scale=scale, dim=1)
+            following = origin + plan.rows[place + 1].start if place + 1 < len(plan.rows) else bottom
+            finished = (following - top) * scale
+            yield Rows(top * scale, strip[:, :finished])
+            frontier.top = following
+            frontier.pending = strip[:, finished:].clone() if following < bottom else None
+            frontier.done = before + (1 - before) * (place + 1) / len(plan.rows)
+
+    def _run(self, region: Tensor, scale: int) -> Generator[float, None, Tensor]:
+        """The network (or its self-ensemble) on `[3, h, w]`: yields its share done, returns `[3, s*h, s*w]` on the CPU.
+
+        A result that is not finite in bf16 is computed again in fp32.
+
+        Raises:
+            HatError: it is not finite in fp32 either.
+        """
+        for dtype in dict.fromkeys((self.choice.dtype, torch.float32)):
+            result = yield from self._run_in(region, scale, dtype)
+            if bool(torch.isfinite(result).all()):
+                return result
+        raise HatError(
+            "the network's result is not finite, so nothing was saved",
+            hint="the weights are damaged or not meant for this: try another model, or `hat models verify`",
+        )
+
+    def _run_in(self, region: Tensor, scale: int, dtype: torch.dtype) -> Generator[float, None, Tensor]:
+        network = self._network(scale, dtype)
+        image = region[None].to(self.choice.device)
+        if not self.settings.ensemble:
+            result = yield from _forward(network, image)
+            return result[0].float().cpu()
+        total: Tensor | None = None
+        for number in range(ensemble.COUNT):
+            steps = _forward(network, ensemble.transform(image, number).contiguous())
+            output = ensemble.inverse((yield from _share(steps, number, ensemble.COUNT)), number).float()
+            total = output.clone() if total is None else total.add_(output)
+        assert total is not None
+        return (total / ensemble.COUNT)[0].cpu()
+
+    def _network(self, scale: int, dtype: torch.dtype) -> nn.Module:
+        """The network of a factor on the device in a precision; made once."""
+        key = (scale, dtype)
+        if key not in self._working:
+            master = self._masters[scale]
+            stays = self.choice.device.type == "cpu" and dtype == torch.float32
+            self._working[key] = master if stays else copy.deepcopy(master).to(self.choice.device, dtype)
+        return self._working[key]
+
+    def _first_tile(self, scale: int, height: int, width: int) -> int:
+        """Side of the tiles to start with; 0: the whole image."""
+        if self.settings.tile is not None:
+            fits = self.settings.tile == 0 or max(height, width) <= self.settings.tile
+            return 0 if fits else min(self.settings.tile, self._tile.get(scale, self.settings.tile))
+        network, device, dtype = self._masters[scale], self.choice.device, self.choice.dtype
+        budget = int(free_memory(device) * SHARE_OF_FREE)
+        if self.settings.max_memory is not None:
+            budget = min(budget, self.settings.max_memory)
+        if device.type == "cpu":
+            budget -= 6 * height * width * scale**2  # the rounded result and what encodes it
+        whole = run_bytes(network, height, width, device=device, dtype=dtype)
+        if whole <= budget and scale not in self._tile:
+            return 0
+        side = min(largest_tile(network, budget, device=device, dtype=dtype), self._tile.get(scale, 1 << 15))
+        return side if side < max(height, width) else 0
+
+    def tiles(self, width: int, height: int, scale: int) -> int:
+        """How many tiles a pass over a picture of this size takes with the memory that is free now."""
+        side = self._first_tile(scale, height, width) or max(height, width)
+        return tiling.plan(height, width, tile=side, overlap=min(self.settings.overlap, side // 2)).count
+
+
+class _Collector:
+    """Gathers the rows of a pass: rounded to samples if `bits` is given, else as float32."""
+
+    def __init__(self, height: int, width: int, *, bits: int | None, gray: bool) -> None:
+        self.bits, self.gray = bits, gray
+        if bits is None:
+            self.values = torch.empty(3, height, width)
+        else:
+            shape = (height, width, 1 if gray else 3)
+            self.samples: Samples = np.empty(shape, dtype=np.uint16) if bits == 16 else np.empty(shape, dtype=np.uint8)
+
+    def add(self, rows: Rows) -> None:
+        step = 512  # rows rounded at once, so that the float copies stay small
+        for start in range(0, rows.values.shape[1], step):
+            part = rows.values[:, start : start + step]
+            place = slice(rows.top + start, rows.top + start + part.shape[1])
+            if self.bits is None:
+                self.values[:, place] = part
+            else:
+                self.samples[place] = from_tensor(part, bits=self.bits, gray=self.gray)
+
+
+def _forward(network: nn.Module, image: Tensor) -> Generator[float, None, Tensor]:
+    """One forward pass without gradients; a network that can report its steps does."""
+    steps: Callable[[Tensor], Generator[None, None, Tensor]] | None = getattr(network, "steps", None)
+    if steps is None:
+        with torch.inference_mode():
+            whole: Tensor = network(image)
+        return whole
+    count = int(getattr(network, "num_steps", 1))
+    running = steps(image)
+    for done in range(1, count + 1):
+        next(running)
+        yield done / count
+    try:
+        next(running)
+    except StopIteration as finished:
+        result: Tensor = finished.value
+        return result
+    raise RuntimeError("the network took more steps than it said")
+
+
+def _share(steps: Generator[float, None, Tensor], number: int, count: int) -> Generator[float, None, Tensor]:
+    """Progress of part `number` of `count` as progress of the whole."""
+    while True:
+        try:
+            done = next(steps)
+        except StopIteration as finished:
+            result: Tensor = finished.value
+            return result
+        yield (number + done) / count
+
+
+def _tile_progress(
+    steps: Generator[float, None, Tensor], number: int, count: int, before: float
+) -> Generator[Progress, None, Tensor]:
+    """A tile's own progress as progress of its pass, of which `before` was done by larger tiles."""
+    for part in (shared := _Returning(_share(steps, number, count))):
+        yield Progress(before + (1 - before) * part, number + 1, count)
+    yield Progress(before + (1 - before) * (number + 1) / count, number + 1, count)
+    return shared.value
+
+
+class _Returning:
+    """Iterates a generator and keeps what it returned."""
+
+    def __init__(self, steps: Generator[float, None, Tensor]) -> None:
+        self._steps = steps
+        self.value: Tensor
+
+    def __iter__(self) -> Iterator[float]:
+        self.value = yield from self._steps
+
+
+def _scaled(
+    steps: Generator[Progress, None, Samples], *, at: float, share: float
+) -> Generator[Progress, None, Samples]:
+    """Progress of a part as progress of the picture."""
+    while True:
+        try:
+            progress = next(steps)
+        except StopIteration as finished:
+            result: Samples = finished.value
+            return result
+        yield Progress(at + share * progress.done, progress.tile, progress.tiles)
+
+
+def _settle(frontier: _Frontier, *, keep: int, scale: int) -> Iterator[Rows]:
+    """Before tiles get smaller: of the rows waiting to blend, at most `keep` go on waiting; the others are final."""
+    if frontier.pending is None:
+        return
+    final = frontier.pending.shape[1] // scale - keep
+    if final > 0:
+        yield Rows(frontier.top * scale, frontier.pending[:, : final * scale])
+        frontier.pending = frontier.pending[:, final * scale :]
+        frontier.top += final
+
+
+def _pass_shares(passes: tuple[int, ...]) -> list[float]:
+    """Each pass's share of the work, which grows with the pixels it gets."""
+    pixels, area = [], 1
+    for scale in passes:
+        pixels.append(area)
+        area *= scale**2
+    return [count / sum(pixels) for count in pixels]
