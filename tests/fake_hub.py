@@ -5,10 +5,20 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import huggingface_hub
+import pytest
+from huggingface_hub import constants
+
+from hatcli.models import transfer
+
+REPO = "someone/weights"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -93,7 +103,11 @@ class FakeHub:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, request: object, client_address: object) -> None:
+                pass  # a client that went away is what several tests are about
+
+        server = Server(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
         return server
 
@@ -153,3 +167,23 @@ class FakeHub:
         for key, value in headers.items():
             request.send_header(key, value)
         request.end_headers()
+
+
+@contextmanager
+def standing_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A running fake Hub that the Hub client in this process takes for the real one, and an empty store."""
+    for name in ("HF_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("HAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(transfer, "PAUSE", 0.01)
+    with FakeHub() as running:
+        monkeypatch.setattr(constants, "ENDPOINT", running.url())
+        template = running.url() + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        huggingface_hub.close_session()
+        yield running
+        huggingface_hub.close_session()

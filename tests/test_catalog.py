@@ -182,15 +182,13 @@ def test_no_name_means_two_things() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("hta", "hat"), ("real-hatt", "real-hat"), ("hat-m", "hat-s"), ("nomos", "nomos-hat-s")]
+    ("typed", "meant"), [("hta", "hat"), ("real-hatt", "real-hat"), ("hat-m", "hat-s"), ("nomos-hat", "nomos-hat-s")]
 )
 def test_a_mistyped_name_is_answered_with_similar_ones(typed: str, meant: str) -> None:
     with pytest.raises(UsageError) as caught:
         catalog.resolve(typed)
-    assert caught.value.hint is not None
     assert typed in caught.value.message
-    if typed != "nomos":
-        assert meant in caught.value.hint
+    assert meant in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", "hat\x1b[2J", "", "..", "C:\\weights", "x" * 5000])
@@ -316,6 +314,6 @@ def test_looking_up_a_model_imports_no_torch() -> None:
     import subprocess
     import sys
 
-    code = "import sys; from hatcli.models import catalog, download; catalog.resolve('hat'); sys.exit('torch' in sys.modules)"
+    code = "import sys, hatcli.models.download as d; d.catalog.resolve('hat'); sys.exit('torch' in sys.modules)"
     root = Path(catalog.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

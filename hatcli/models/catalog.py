@@ -127,18 +127,12 @@ def resolve(name: str, *, scale: int | None = None) -> Entry:
     Raises:
         UsageError: no model has this name; the hint names similar ones.
     """
-    wanted = _plain(name)
-    for entry in entries():
-        if wanted in (_plain(entry.id), *map(_plain, entry.aliases)):
-            return entry
-    return _nearest(_family(name), scale)
+    return _nearest(family(name), scale)
 
 
 def native_scales(name: str) -> tuple[int, ...]:
     """The scales a name has weights for, ascending; one for the name of a single file. UsageError if unknown."""
-    wanted = _plain(name)
-    single = tuple(entry.scale for entry in entries() if wanted in (_plain(entry.id), *map(_plain, entry.aliases)))
-    return single or tuple(sorted(entry.scale for entry in _family(name)))
+    return tuple(entry.scale for entry in family(name))
 
 
 def installed_path(entry: Entry) -> Path | None:
@@ -150,6 +144,25 @@ def installed_path(entry: Entry) -> Path | None:
     return store.bundled(entry.filename) if entry.bundled else store.installed(entry.id)
 
 
+def is_installed(entry: Entry) -> bool:
+    """Whether the weights are on this machine; what `installed_path` refuses is not installed."""
+    try:
+        return installed_path(entry) is not None
+    except WeightsError:  # no reason to stop `auto` or a list
+        return False
+
+
+def family(name: str) -> tuple[Entry, ...]:
+    """Every file a name stands for, by ascending scale; one for the name of a single file.
+
+    Raises:
+        UsageError: no model has this name; the hint names similar ones.
+    """
+    wanted = _plain(name)
+    single = tuple(entry for entry in entries() if wanted in (_plain(entry.id), *map(_plain, entry.aliases)))
+    return single or tuple(sorted(_family(name), key=lambda entry: entry.scale))
+
+
 def best_installed(scale: int | None = None) -> Entry:
     """What `auto` means: of the installed models for clean pictures, the best one for this scale.
 
@@ -157,17 +170,10 @@ def best_installed(scale: int | None = None) -> Entry:
         WeightsError: nothing is installed.
     """
     ranked = sorted((entry for entry in entries() if entry.rank is not None), key=lambda entry: -(entry.rank or 0))
-    present = [entry for entry in ranked if _is_installed(entry)]
+    present = [entry for entry in ranked if is_installed(entry)]
     if not present:
         raise WeightsError("no model is installed", hint="hat download hat")
     return _nearest(present, scale)
-
-
-def _is_installed(entry: Entry) -> bool:
-    try:
-        return installed_path(entry) is not None
-    except WeightsError:  # a link or a folder in its place: no reason to stop `auto`, `hat models` shows it
-        return False
 
 
 def _nearest(candidates: Iterable[Entry], scale: int | None) -> Entry:

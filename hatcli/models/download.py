@@ -271,7 +271,7 @@ def _nobody_delivered(entry: Entry, failures: list[str], *, dead: bool) -> Weigh
     if not failures:
         return WeightsError(f"{entry.id} has no source to download from")
     if kept:
-        hint = f"{kept / 1e6:.0f} MB are kept: run the same command again to go on from there"
+        hint = f"{kept / 1e6:.1f} MB are kept: run the same command again to go on from there"
     elif dead:
         hint = "check the network and the proxy settings (HTTPS_PROXY), or --offline with a copied model folder"
     else:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import httpx2
 
 CONNECT_TIMEOUT = 5.0  # seconds; a network that swallows packets must not look like a slow one
-READ_TIMEOUT = 30.0  # seconds without a single byte
 PATIENCE = 2  # broken connections in a row that bring nothing, before anything has arrived
 LONG_PATIENCE = 5  # the same once something has: the network is there, and comes back
 PAUSE = 1.0  # seconds before the first repetition
@@ -103,22 +102,22 @@ class _Restart(Exception):
 
 def _receive_once(wanted: Wanted, part: Path, start: int) -> Generator[tuple[int, int | None]]:
     import httpx2
-    from huggingface_hub import get_session
+    from huggingface_hub import constants, get_session
 
     headers = {"Accept-Encoding": "identity", "User-Agent": "hat"}
     if start:
         headers["Range"] = f"bytes={start}-"
     if wanted.token:
         headers["Authorization"] = f"Bearer {wanted.token}"
-    timeout = httpx2.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT)
+    timeout = httpx2.Timeout(constants.HF_HUB_DOWNLOAD_TIMEOUT, connect=CONNECT_TIMEOUT)  # seconds
     try:
         with get_session().stream("GET", wanted.url, headers=headers, timeout=timeout) as response:
             _check_status(response, start)
             begin, total = _extent(response, start)
             _check_announcement(response, wanted, total)
             yield from _save(response, part, begin=begin, total=total)
-    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-        slow = isinstance(error, httpx2.ConnectTimeout)
+    except (httpx2.ConnectError, httpx2.ProxyError, httpx2.TimeoutException) as error:
+        slow = isinstance(error, httpx2.TimeoutException)
         reason = "no answer" if slow else f"no connection ({_brief(error)})"
         raise _Broken(SourceError(reason, unreachable=True), final=True) from None
     except (httpx2.TransportError, httpx2.StreamError) as error:

@@ -46,3 +46,8 @@ def conv_rows(conv: nn.Module, image: Tensor, top: int, bottom: int, *, norm: nn
     first, end = widen((top, bottom), image.shape[1])
     rows = image[:, first:end]
     return conv_span(conv, norm(rows) if norm else rows, (first, end), (top, bottom), image.shape[1])
+
+
+def wide_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What sums and pictures are held in: float64 stays float64, everything narrower is float32."""
+    return torch.float64 if dtype == torch.float64 else torch.float32

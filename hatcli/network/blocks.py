@@ -24,7 +24,7 @@ from hatcli.network.attention import (
     merge,
     partition,
 )
-from hatcli.network.bands import bands, conv_rows, join
+from hatcli.network.bands import bands, conv_rows, join, wide_dtype
 from hatcli.network.config import HATConfig
 
 
@@ -72,11 +72,11 @@ class CAB(nn.Module):
         for top, bottom in bands(height, band):
             middle[:, top:bottom] = F.gelu(conv_rows(squeeze, x, top, bottom, norm=norm))
         features = torch.empty_like(x)
-        total = x.new_zeros(batch, x.shape[-1], dtype=torch.float32)
+        total = x.new_zeros(batch, x.shape[-1], dtype=wide_dtype(x.dtype))
         for top, bottom in bands(height, band):
             rows = conv_rows(expand, middle, top, bottom)
             features[:, top:bottom] = rows
-            total += rows.sum(dim=(1, 2), dtype=torch.float32)
+            total += rows.sum(dim=(1, 2), dtype=total.dtype)
         return features, attention.gate((total / (height * width)).to(x.dtype))
 
 

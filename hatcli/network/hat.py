@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hatcli.network.attention import cross_attention_index, self_attention_index
-from hatcli.network.bands import bands, conv_rows, conv_span, widen
+from hatcli.network.bands import bands, conv_rows, conv_span, wide_dtype, widen
 from hatcli.network.blocks import RHAG
 from hatcli.network.config import HATConfig
 
@@ -68,7 +68,6 @@ class HAT(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def num_steps(self) -> int:
@@ -101,7 +100,7 @@ class HAT(nn.Module):
             assert isinstance(group, RHAG)
             yield from group.update_(maps, self.relative_position_index_SA, self.relative_position_index_OCA, chunk)
         scale = self.config.upscale
-        result = x.new_empty(x.shape[0], 3, height * scale, width * scale, dtype=output_dtype(x.dtype))
+        result = x.new_empty(x.shape[0], 3, height * scale, width * scale, dtype=wide_dtype(x.dtype))
         for top, bottom in bands(height, max(8, chunk * HEAD_PIXELS_PER_CHUNK_PIXEL // maps.shape[2])):
             rows = self._head_rows(maps, image, top, bottom)
             result[:, :, top * scale : bottom * scale] = rows[..., : width * scale]
@@ -154,18 +153,13 @@ class HAT(nn.Module):
 
     def _centred(self, x: Tensor) -> Tensor:
         """To the network's own range and precision; the subtraction is done in float32 or wider."""
-        wide = x.to(output_dtype(x.dtype))
+        wide = x.to(wide_dtype(x.dtype))
         centred = (wide - self._mean(x.device, wide.dtype)) * self.config.img_range
         return centred.to(self.conv_first.weight.dtype, memory_format=torch.channels_last)
 
     def _uncentred(self, x: Tensor) -> Tensor:
-        wide = x.to(output_dtype(x.dtype))
+        wide = x.to(wide_dtype(x.dtype))
         return wide / self.config.img_range + self._mean(x.device, wide.dtype)
-
-
-def output_dtype(dtype: torch.dtype) -> torch.dtype:
-    """float64 stays; everything narrower leaves the network as float32."""
-    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def default_chunk(device: torch.device) -> int:

@@ -22,8 +22,12 @@ def bleed(pixels: Samples, alpha: Samples) -> Samples:
     if not hidden.any() or hidden.all():
         return pixels
     peak = np.iinfo(alpha.dtype).max
-    filled = _pull_push(pixels.astype(np.float32), (alpha.astype(np.float32) / peak)[..., None])
-    return np.where(hidden[..., None], np.rint(filled), pixels).astype(pixels.dtype)
+    filled: NDArray[np.float32] = _pull_push(
+        pixels.astype(np.float32), (alpha.astype(np.float32) / np.float32(peak))[..., None]
+    )
+    result = pixels.copy()
+    result[hidden] = np.rint(filled[hidden])
+    return result
 
 
 def _pull_push(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -102,7 +102,7 @@ class Upscaler:
             raise ValueError("an Upscaler needs at least one network")
         self.choice = choice or choose()
         self.settings = settings or Settings()
-        self._masters = {scale: network.eval() for scale, network in networks.items()}
+        self._masters = networks
         self._working: dict[tuple[int, torch.dtype], nn.Module] = {}
         self._tile: dict[int, int] = {}  # sides that memory was found to allow
 
@@ -110,6 +110,10 @@ class Upscaler:
     def native(self) -> tuple[int, ...]:
         """The factors the model has networks for."""
         return tuple(sorted(self._masters))
+
+    def network(self, scale: int) -> nn.Module:
+        """The network of a native factor, as it was given."""
+        return self._masters[scale]
 
     def plan(self, width: int, height: int, target: Target | None = None) -> SizePlan:
         """Passes and final size for a picture of this size."""
@@ -277,7 +281,7 @@ class Upscaler:
         """The network of a factor on the device in a precision; made once."""
         key = (scale, dtype)
         if key not in self._working:
-            master = self._masters[scale]
+            master = self._masters[scale].eval()
             stays = self.choice.device.type == "cpu" and dtype == torch.float32
             self._working[key] = master if stays else copy.deepcopy(master).to(self.choice.device, dtype)
         return self._working[key]

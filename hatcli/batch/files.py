@@ -1,0 +1,227 @@
+"""What the user named to jobs: files, folders, globs, lists; mirrored trees; collisions refused before work starts."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hatcli.errors import UsageError
+from hatcli.image import decode, encode
+
+STREAM = "-"  # stdin as an input, stdout as an output
+LONGEST_NAME = 255  # bytes of one file name, on every common file system
+FIELDS = ("stem", "scale", "model", "width", "height")
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A picture to enlarge; `place` is its path below the folder it was found in. None as path: stdin."""
+
+    path: Path | None
+    place: Path
+
+    @property
+    def label(self) -> str:
+        """How it is called in messages."""
+        return "stdin" if self.path is None else str(self.path)
+
+
+@dataclass
+class Found:
+    """What a search for inputs gave.
+
+    Attributes:
+        files: pictures, in order.
+        passed_over: files in folders that are no pictures, are hidden, or are results of an earlier run.
+        from_folder: whether a folder, a glob or a list was among the inputs.
+    """
+
+    files: list[InputFile] = field(default_factory=list)
+    passed_over: int = 0
+    from_folder: bool = False
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How outputs are named.
+
+    Attributes:
+        suffix: appended to the stem, with `{scale}` and the other fields filled in.
+        name: a template for the whole stem instead, such as `{stem}_{model}_x{scale}`.
+        format: an encoder's name, or None: as the input.
+        model: fills `{model}`.
+    """
+
+    suffix: str = "_x{scale}"
+    name: str | None = None
+    format: str | None = None
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        for template in (self.suffix, self.name or ""):
+            if "/" in template or "\\" in template or "\0" in template:
+                raise UsageError(f"{template!r} names a folder, not a file", hint="folders go into --output")
+            try:
+                template.format(**dict.fromkeys(FIELDS, ""))
+            except (KeyError, ValueError, IndexError):
+                fields = " ".join(f"{{{name}}}" for name in FIELDS)
+                raise UsageError(f"{template!r} is not a name template", hint=f"fields: {fields}") from None
+
+    def file_name(self, source: InputFile, *, scale: float, width: int, height: int, source_format: str) -> str:
+        """The output's file name; a stem that would be too long is cut."""
+        fields = {"scale": f"{scale:.4g}", "model": self.model, "width": width, "height": height}
+        stem = source.place.stem if source.place.suffix else source.place.name
+        ending = self.ending(source.place.suffix, source_format)
+        template = self.name if self.name is not None else f"{{stem}}{self.suffix}"
+        while len(os.fsencode(name := template.format(stem=stem, **fields) + ending)) > LONGEST_NAME and len(stem) > 1:
+            stem = stem[:-1]
+        return name
+
+    def ending(self, suffix: str, source_format: str) -> str:
+        """The file ending: of the wanted format, else the input's own if that can be written, else its content's."""
+        if self.format is not None:
+            return encode.ending_for(self.format)
+        if suffix and encode.format_for(suffix) is not None:
+            return suffix
+        return encode.ending_for(source_format if encode.format_for(source_format) else "PNG")
+
+    def own_result(self, path: Path) -> bool:
+        """Whether a file looks like this naming's result for another file beside it."""
+        if self.name is not None or "{" not in self.suffix:
+            return False
+        pattern = re.escape(self.suffix).replace(r"\{scale\}", r"\d+(\.\d+)?")
+        pattern = re.sub(r"\\\{\w+\\\}", ".+?", pattern)
+        match = re.fullmatch(f"(?P<stem>.+?){pattern}", path.stem, flags=re.DOTALL)
+        return match is not None and any(path.parent.glob(f"{glob.escape(match['stem'])}.*"))
+
+
+def find(inputs: list[str], *, recursive: bool, naming: Naming, output: Path | None = None) -> Found:
+    """The pictures that the inputs name: each once, in the order given, folders sorted.
+
+    Args:
+        inputs: files, folders, globs, `@list.txt`, or `-`.
+        recursive: whether folders inside folders are searched.
+        naming: to leave out results of an earlier run.
+        output: the output folder; left out when it lies inside an input folder.
+
+    Raises:
+        UsageError: something named is not there.
+    """
+    found = Found()
+    seen: set[str] = set()
+    for given in _expanded(inputs, found):
+        if given == STREAM:
+            found.files.append(InputFile(None, Path("stdin")))
+            continue
+        path = Path(given)
+        if path.is_dir():
+            found.from_folder = True
+            candidates = _walk(path, recursive=recursive, avoid=output)
+        elif path.exists():
+            candidates = iter([(path, Path(path.name))])
+        else:
+            raise UsageError(f"there is no file {path}", hint="check the spelling; quote names with spaces")
+        for file, place in candidates:
+            identity = os.path.realpath(file)
+            if identity in seen:
+                continue
+            if path.is_dir() and (naming.own_result(file) or decode.sniff(file) is None):
+                found.passed_over += 1
+                continue
+            seen.add(identity)
+            found.files.append(InputFile(file, place))
+    if not found.files:
+        where = ", ".join(inputs)
+        raise UsageError(
+            f"there is no picture in {where}", hint=None if recursive else "folders inside folders need --recursive"
+        )
+    return found
+
+
+def _expanded(inputs: list[str], found: Found) -> Iterator[str]:
+    """Lists and globs to plain names; a name that exists is never taken for a pattern."""
+    for given in inputs:
+        if given.startswith("@") and not Path(given).exists():
+            found.from_folder = True
+            yield from _listed(Path(given[1:]))
+        elif given != STREAM and glob.has_magic(given) and not Path(given).exists():
+            found.from_folder = True
+            matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207  (absolute patterns too)
+            if not matches:
+                raise UsageError(f"nothing matches {given}")
+            yield from matches
+        else:
+            yield given
+
+
+def _listed(path: Path) -> Iterator[str]:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise UsageError(f"the list {path} cannot be read: {error.strerror or error}") from None
+    yield from (line for line in lines if line.strip())
+
+
+def _walk(folder: Path, *, recursive: bool, avoid: Path | None) -> Iterator[tuple[Path, Path]]:
+    """Files below a folder with their place in it; hidden ones are left out, links to folders are followed once."""
+    visited: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        identity = os.path.realpath(parent)
+        if identity in visited or (
+            avoid is not None and identity == os.path.realpath(avoid) != os.path.realpath(folder)
+        ):
+            folders.clear()
+            continue
+        visited.add(identity)
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
+        for name in sorted(names):
+            path = Path(parent, name)
+            if not name.startswith(".") and path.is_file():
+                yield path, path.relative_to(folder)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to enlarge and where the result goes; None as output: stdout."""
+
+    source: InputFile
+    output: Path | None
+
+
+def check_outputs(jobs: list[Job]) -> None:
+    """Refuse, before any work, outputs that would overwrite an input or each other.
+
+    Raises:
+        UsageError: naming the first such pair.
+    """
+    inputs = {os.path.realpath(job.source.path): job.source for job in jobs if job.source.path is not None}
+    outputs: dict[str, Job] = {}
+    for job in jobs:
+        if job.output is None:
+            continue
+        identity = os.path.realpath(job.output)
+        clash = inputs.get(identity) or next(
+            (job.source for _ in [0] if job.output.exists() and _same_file(job.source.path, job.output)), None
+        )
+        if clash is not None:
+            raise UsageError(
+                f"the output {job.output} is the input {clash.label}", hint="choose another name with -o or --suffix"
+            )
+        folded = os.path.normcase(identity)
+        if folded in outputs:
+            raise UsageError(
+                f"{outputs[folded].source.label} and {job.source.label} would both become {job.output}",
+                hint="use --name, --suffix or another --format to tell them apart",
+            )
+        outputs[folded] = job
+
+
+def _same_file(source: Path | None, output: Path) -> bool:
+    try:
+        return source is not None and os.path.samefile(source, output)  # noqa: PTH121
+    except OSError:
+        return False

@@ -1,0 +1,40 @@
+"""The command line: one command a file. Nothing here or imported here at module level imports PyTorch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hatcli.cli.doctor import doctor
+from hatcli.cli.upscale import upscale
+
+app = typer.Typer(
+    name="hat",
+    help="Enlarge pictures with HAT, the Hybrid Attention Transformer.",
+    epilog="Start with: hat upscale photo.png --scale 4",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+app.command()(upscale)
+app.command()(doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from hatcli import __version__
+
+        typer.echo(f"hat {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Enlarge pictures with HAT, the Hybrid Attention Transformer."""

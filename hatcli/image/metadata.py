@@ -1,0 +1,103 @@
+"""EXIF, XMP and resolution of a picture: gathered from what a decoder found, made true for what is written."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hatcli.image import exif
+from hatcli.image.picture import Picture
+
+_MOST_DPI = 10_000_000.0
+_XMP_ORIENTATION = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([0-9])")
+_XMP_THUMBNAILS = re.compile(rb"<xmp:Thumbnails\b.*?</xmp:Thumbnails\s*>", re.DOTALL)
+_XMP_EXTENDED = re.compile(rb"\s+xmpNote:HasExtendedXMP\s*=\s*([\"']).*?\1", re.DOTALL)
+_RAW_PROFILE = "Raw profile type exif"
+
+
+def find_exif(info: Mapping[str, Any]) -> bytes | None:
+    """The EXIF block among what Pillow found, without its prefix; also ImageMagick's, which is text in a PNG."""
+    found = info.get("exif")
+    if isinstance(found, bytes) and found:
+        return found.removeprefix(exif.PREFIX)
+    text = info.get(_RAW_PROFILE)
+    if isinstance(text, str):
+        try:
+            return bytes.fromhex("".join(text.split("\n")[3:])).removeprefix(exif.PREFIX) or None
+        except ValueError:
+            return None
+    return None
+
+
+def find_xmp(info: Mapping[str, Any]) -> bytes | None:
+    """The XMP packet among what Pillow found."""
+    for key in ("xmp", "XML:com.adobe.xmp"):
+        found = info.get(key)
+        if isinstance(found, str):
+            found = found.encode("utf-8", "surrogateescape")
+        if isinstance(found, bytes) and found.strip(b"\0 \t\r\n"):
+            return found.rstrip(b"\0")
+    return None
+
+
+def find_orientation(exif_block: bytes | None, xmp: bytes | None) -> int:
+    """How the stored picture must be turned, 1 to 8; EXIF has precedence over XMP, nonsense means 1."""
+    said = exif.orientation(exif_block) if exif_block is not None else None
+    if said is None and xmp is not None:
+        match = _XMP_ORIENTATION.search(xmp)
+        said = int(match[1]) if match else None
+    return said if said is not None and 1 <= said <= 8 else 1
+
+
+def plausible_dpi(dpi: Any) -> tuple[float, float] | None:
+    """The resolution as two positive numbers, or None where it is nonsense."""
+    try:
+        across, down = (float(value) for value in dpi)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    sane = all(math.isfinite(value) and 0 < value < _MOST_DPI for value in (across, down))
+    return (across, down) if sane else None
+
+
+def for_output(
+    picture: Picture, *, width: int, height: int, strip: bool = False
+) -> tuple[bytes | None, bytes | None, list[str]]:
+    """The EXIF block and the XMP packet to write with this picture at this size, and notes on what had to go.
+
+    Orientation is 1, pixel dimensions and resolution are true, stale thumbnails are gone.
+    """
+    if strip:
+        return None, None, []
+    notes = []
+    block = picture.exif
+    if block is not None:
+        try:
+            block = exif.for_size(block, width=width, height=height, dpi=picture.dpi)
+        except ValueError:
+            block = None
+            notes.append("damaged EXIF was dropped")
+    packet = None if picture.xmp is None else xmp_for_size(picture.xmp, width=width, height=height, dpi=picture.dpi)
+    return block, packet, notes
+
+
+def xmp_for_size(xmp: bytes, *, width: int, height: int, dpi: tuple[float, float] | None) -> bytes:
+    """The packet for an upright picture of this size; only what is there already is changed."""
+    values = {
+        b"tiff:Orientation": b"1",
+        b"tiff:ImageWidth": b"%d" % width,
+        b"tiff:ImageLength": b"%d" % height,
+        b"exif:PixelXDimension": b"%d" % width,
+        b"exif:PixelYDimension": b"%d" % height,
+    }
+    if dpi is not None:
+        values[b"tiff:XResolution"] = b"%d/10000" % round(dpi[0] * 10000)
+        values[b"tiff:YResolution"] = b"%d/10000" % round(dpi[1] * 10000)
+        values[b"tiff:ResolutionUnit"] = b"2"
+    for name, value in values.items():
+        xmp = re.sub(
+            rb"(\b" + name + rb"\s*=\s*)([\"']).*?\2", rb"\g<1>\g<2>" + value + rb"\g<2>", xmp, flags=re.DOTALL
+        )
+        xmp = re.sub(rb"(<" + name + rb"\s*>)[^<]*(</)", rb"\g<1>" + value + rb"\g<2>", xmp)
+    return _XMP_EXTENDED.sub(b"", _XMP_THUMBNAILS.sub(b"", xmp))

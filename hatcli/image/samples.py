@@ -1,0 +1,124 @@
+"""Pillow images of every mode as plain samples: RGB or gray, 8 or 16 bits, straight alpha; knows no files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hatcli.errors import InputError
+from hatcli.image import color
+from hatcli.image.picture import Samples
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+GRAY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
+ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
+DEEP_MODES = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """Samples `[H, W, 3]` or `[H, W, 1]`, alpha `[H, W]` or None, and what had to be decided on the way."""
+
+    pixels: Samples
+    alpha: Samples | None
+    notes: tuple[str, ...] = ()
+
+
+def unpack(image: Image.Image, icc: bytes | None) -> Unpacked:
+    """The samples of a loaded image; colour spaces other than RGB and gray are converted to sRGB.
+
+    A transparent colour in `image.info` counts for palettes only: PNG's rules for it are the PNG reader's business.
+    """
+    mode = image.mode
+    if mode in ("1", "L"):
+        return Unpacked(_planes(image.convert("L")), None)
+    if mode in DEEP_MODES:
+        pixels, notes = _deep(image)
+        return Unpacked(pixels, None, notes)
+    if mode in ("LA", "La"):
+        return _split(image.convert("LA"))
+    if mode in ("P", "PA"):
+        has_alpha = mode == "PA" or "transparency" in image.info or _palette_has_alpha(image)
+        return _split(image.convert("RGBA")) if has_alpha else Unpacked(_planes(image.convert("RGB")), None)
+    if mode in ("RGBA", "RGBa"):
+        return _split(image.convert("RGBA"))
+    if mode == "RGB":
+        return Unpacked(_planes(image), None)
+    if mode == "CMYK":
+        converted, note = color.cmyk_to_rgb(image, icc)
+        return Unpacked(_planes(converted), None, (note,))
+    if mode == "LAB":
+        return Unpacked(_planes(color.lab_to_rgb(image)), None, ("CIELAB converted to sRGB",))
+    return Unpacked(_planes(image.convert("RGB")), None)
+
+
+def from_array(array: NDArray[Any]) -> Unpacked:
+    """Samples `[H, W, C]`, C of 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGB, alpha), taken apart."""
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.shape[2] in (1, 3):
+        return Unpacked(np.ascontiguousarray(array), None)
+    return Unpacked(np.ascontiguousarray(array[..., :-1]), np.ascontiguousarray(array[..., -1]))
+
+
+def transparent_where(pixels: Samples, key: tuple[int, ...]) -> Samples:
+    """Alpha `[H, W]` that is zero exactly where the pixel equals `key`."""
+    peak = np.iinfo(pixels.dtype).max
+    matches = np.all(pixels == np.array(key, dtype=pixels.dtype), axis=2)
+    return np.where(matches, 0, peak).astype(pixels.dtype)
+
+
+def upright(samples: Samples, orientation: int) -> Samples:
+    """Samples `[H, W, ...]` turned as EXIF's orientation 1 to 8 asks."""
+    swapped = samples.swapaxes(0, 1)
+    turned = {
+        2: samples[:, ::-1],
+        3: samples[::-1, ::-1],
+        4: samples[::-1],
+        5: swapped,
+        6: swapped[:, ::-1],
+        7: swapped[::-1, ::-1],
+        8: swapped[::-1],
+    }
+    return np.ascontiguousarray(turned.get(orientation, samples))
+
+
+def _planes(image: Image.Image) -> Samples:
+    samples = np.array(image)
+    return samples[..., None] if samples.ndim == 2 else samples
+
+
+def _split(image: Image.Image) -> Unpacked:
+    return from_array(np.asarray(image))
+
+
+def _palette_has_alpha(image: Image.Image) -> bool:
+    return image.palette is not None and image.palette.mode == "RGBA"
+
+
+def _deep(image: Image.Image) -> tuple[Samples, tuple[str, ...]]:
+    """Gray of more than 8 bits as 16 bits: 16-bit integers as they are, others by the range they are seen to use."""
+    values = np.asarray(image)
+    if values.dtype.kind == "u":
+        return values.astype(np.uint16)[..., None], ()
+    if not np.isfinite(values).all():
+        raise InputError(
+            "it holds values that are not numbers (NaN or infinity)", hint="clean it up in the program it comes from"
+        )
+    low, high = float(values.min()), float(values.max())
+    if image.mode == "I" and low >= 0 and high <= 65535:
+        return values.astype(np.uint16)[..., None], ()
+    if low >= 0 and high <= 255 and image.mode == "F":
+        white = 1.0 if high <= 1 else 255.0
+        note = f"floating-point samples read with white at {white:g}"
+    elif low >= 0 and high <= 65535:
+        white, note = 65535.0, "floating-point samples read with white at 65535"
+    else:
+        white, note = max(high - low, 1e-30), f"samples from {low:.6g} to {high:.6g} stretched to the full range"
+        values = values.astype(np.float64) - low
+    return np.rint(values.astype(np.float64) * (65535.0 / white)).clip(0, 65535).astype(np.uint16)[..., None], (note,)
