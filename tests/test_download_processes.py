@@ -94,16 +94,19 @@ def test_four_processes_at_once_make_one_transfer(hub: FakeHub, tiny: Published)
     assert verdict_on(entry_for(PTH)) == "intact"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT between processes")
-def test_ctrl_c_leaves_nothing_half_installed_and_the_next_run_goes_on(hub: FakeHub, tiny: Published) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals between processes")
+@pytest.mark.parametrize(("how", "status"), [("SIGINT", 130), ("SIGKILL", -9)])
+def test_ctrl_c_or_a_kill_leaves_nothing_half_installed_and_the_next_run_goes_on(
+    hub: FakeHub, tiny: Published, how: str, status: int
+) -> None:
     tiny.chunk_pause = 0.1
     process = _start(hub)
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("downloading") and int(line.split()[1]) > 8000:
             break
-    process.send_signal(signal.SIGINT)
-    assert _end(process) == (130, "")
+    process.send_signal(getattr(signal, how))
+    assert _end(process) == (status, "")
     entry = entry_for(PTH)
     assert catalog.installed_path(entry) is None
     kept = download.kept_bytes(entry)

@@ -6,7 +6,11 @@ from typing import Annotated
 
 import typer
 
+from hatcli.cli.convert import convert
 from hatcli.cli.doctor import doctor
+from hatcli.cli.download import download
+from hatcli.cli.evaluate import evaluate
+from hatcli.cli.models import models
 from hatcli.cli.upscale import upscale
 
 app = typer.Typer(
@@ -17,9 +21,13 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
 )
 app.command()(upscale)
+app.command()(download)
+app.add_typer(models)
+app.command()(evaluate)
+app.command()(convert)
 app.command()(doctor)
 
 

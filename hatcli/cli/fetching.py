@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hatcli.cli.console import Console
-from hatcli.errors import WeightsError
+from hatcli.cli.download import announce
 
 if TYPE_CHECKING:
     from hatcli.models.catalog import Entry
@@ -39,13 +39,8 @@ def fetch(entry: Entry, console: Console, *, offline: bool, allow_unverified: bo
 
     if catalog.installed_path(entry) is not None:
         return
-    size = download.expected_bytes(entry)
-    about = f"{size / 1e6:.0f} MB" if size else "unknown size"
     if not offline:
-        console.say(f"fetching {entry.id} ({about}, licence {entry.licence})")
-    try:
-        with console.transfer(entry.id) as bar:
-            for progress in download.fetch(entry, offline=offline, allow_unverified=allow_unverified):
-                bar(progress.stage, progress.done, progress.total)
-    except WeightsError as error:
-        raise WeightsError(error.message, hint=error.hint) from error
+        announce([entry], console)
+    with console.transfer(entry.id) as bar:
+        for progress in download.fetch(entry, offline=offline, allow_unverified=allow_unverified):
+            bar(progress.stage, progress.done, progress.total)

@@ -58,7 +58,7 @@ def gray_to_srgb(gray: Samples, icc: bytes | None) -> Samples:
     if icc is not None and profile_space(icc) == "GRAY":
         converted = _to_srgb(Image.fromarray(plane), icc)
         if converted is not None:
-            return np.asarray(converted)
+            return np.asarray(converted, np.uint8)
     return np.repeat(plane[..., None], 3, axis=2)
 
 

@@ -97,15 +97,19 @@ def probe(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> PictureInfo:
 def sniff(path: Path) -> str | None:
     """The format of a file by its first bytes, or None if it is no picture; names kinds that cannot be read, too.
 
-    Raises:
-        OSError: the file cannot be opened.
+    A file that cannot be opened is judged by its suffix: it is for `read` to say what is wrong with it.
     """
-    with open(path, "rb") as file:
-        head = file.read(formats.HEAD)
-        found = formats.identify(head)
-        if found is None and len(head) >= 26:
-            file.seek(-26, os.SEEK_END)
-            found = "TGA" if formats.identify_targa(head, file.read(), suffix=path.suffix) else None
+    if not path.is_file():  # a pipe would be waited for
+        return None
+    try:
+        with open(path, "rb") as file:
+            head = file.read(formats.HEAD)
+            found = formats.identify(head)
+            if found is None and len(head) >= 26:
+                file.seek(-26, os.SEEK_END)
+                found = "TGA" if formats.identify_targa(head, file.read(), suffix=path.suffix) else None
+    except OSError:
+        return formats.SUFFIXES.get(path.suffix.lower())
     return found if found in (*formats.READABLE, *formats.UNREADABLE) else None
 
 
@@ -199,7 +203,7 @@ def _settled_gray_tiff(unpacked: samples.Unpacked, data: bytes) -> samples.Unpac
 
 def _information(opened: _Opened) -> dict[str, Any]:
     """What Pillow found beside the pixels, before it moves on to other frames; `xmp` and `dpi` are settled for TIFF."""
-    info = dict(opened.image.info)
+    info: dict[str, Any] = {str(key): value for key, value in opened.image.info.items()}
     if opened.format == "TIFF":
         info["dpi"] = None
         try:

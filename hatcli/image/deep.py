@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hatcli.image import ifd
 from hatcli.image.formats import DamageError
+from hatcli.image.picture import Samples
 from hatcli.image.png import Gated, read_header
 
 if TYPE_CHECKING:
@@ -220,10 +221,10 @@ def straightened(array: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return np.concatenate([np.rint(colors.clip(0, 65535)).astype(np.uint16), array[..., -1:]], axis=2)
 
 
-def widened(array: NDArray[np.uint16], *, peak: int) -> NDArray[np.uint16]:
+def widened(array: Samples, *, peak: int) -> NDArray[np.uint16]:
     """Samples of 0..peak as 0..65535, rounded to nearest."""
     if peak == 65535:
-        return array
+        return array.astype(np.uint16, copy=False)
     return np.rint(array.astype(np.float64) * (65535.0 / peak)).clip(0, 65535).astype(np.uint16)
 
 
@@ -243,7 +244,7 @@ def _opencv() -> ModuleType:
     )  # its complaints would reach the terminal past every progress bar
     import cv2
 
-    return cv2  # type: ignore[no-any-return]
+    return cv2
 
 
 def _opencv_decode(data: bytes) -> NDArray[np.uint16]:

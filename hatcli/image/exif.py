@@ -76,18 +76,18 @@ def for_size(block: bytes, *, width: int, height: int, dpi: tuple[float, float] 
     head = _head(block)
     order = head.order
     data = bytearray(_without_thumbnail(block, head))
-    first = ifd.read(data, head.first, order=order)
+    first = ifd.read(bytes(data), head.first, order=order)
     if ORIENTATION in first.entries:
         _set_integer(data, first.entries[ORIENTATION], 1, kind=ifd.SHORT, order=order)
     for tag, length in ((WIDTH, width), (HEIGHT, height)):
         if tag in first.entries:
             _set_integer(data, first.entries[tag], length, kind=ifd.LONG, order=order)
     if EXIF_POINTER in first.entries:
-        details = ifd.read(data, first.entries[EXIF_POINTER].integer(order), order=order)
+        details = ifd.read(bytes(data), first.entries[EXIF_POINTER].integer(order), order=order)
         for tag, length in ((PIXEL_WIDTH, width), (PIXEL_HEIGHT, height)):
             if tag in details.entries:
                 _set_integer(data, details.entries[tag], length, kind=ifd.LONG, order=order)
-    now = resolution(data)
+    now = resolution(bytes(data))
     if dpi is None or (now is not None and all(abs(a - b) < 0.01 for a, b in zip(now, dpi, strict=True))):
         return bytes(data)
     return _with_resolution(bytes(data), dpi)
@@ -121,7 +121,55 @@ def from_tiff(data: bytes) -> bytes | None:
 
 def for_resolution(dpi: tuple[float, float]) -> bytes:
     """A new block that says the resolution and nothing else."""
-    return b"II*\0" + struct.pack("<I", 8) + ifd.layout(_resolution_fields(dpi, order="<"), at=8, order="<")
+    return b"II*\0" + struct.pack("<I", 8) + ifd.layout(resolution_fields(dpi, order="<"), at=8, order="<")
+
+
+def resolution_fields(dpi: tuple[float, float], *, order: str) -> list[ifd.Entry]:
+    """The three fields of a first directory that say the resolution."""
+    return [
+        ifd.rational(X_RESOLUTION, dpi[0], order=order),
+        ifd.rational(Y_RESOLUTION, dpi[1], order=order),
+        ifd.numbers(RESOLUTION_UNIT, ifd.SHORT, INCH, order=order),
+    ]
+
+
+def without_orientation(block: bytes) -> bytes:
+    """The block saying nothing about orientation, for containers whose encoder would take it apart otherwise."""
+    head = _head(block)
+    first = ifd.read(block, head.first, order=head.order)
+    if ORIENTATION not in first.entries:
+        return block
+    kept = [entry for tag, entry in first.entries.items() if tag != ORIENTATION]
+    return _with_first(block, first, kept, order=head.order)
+
+
+def descriptive_fields(block: bytes, *, order: str) -> list[ifd.Entry]:
+    """The fields that speak of the picture and may stand in a TIFF's own directory, resolution left out."""
+    head = _head(block)
+    entries = ifd.read(block, head.first, order=head.order).entries.values()
+    kept = [entry for entry in entries if entry.tag in DESCRIPTIVE and entry.tag not in RESOLUTION_TAGS]
+    return [entry if order == head.order else ifd.reordered(entry, head.order, order) for entry in kept]
+
+
+def pointed_directories(block: bytes, *, order: str) -> dict[int, list[ifd.Entry]]:
+    """The fields of the Exif and GPS directories by the tag that points to them; pointers inside are left out."""
+    head = _head(block)
+    first = ifd.read(block, head.first, order=head.order).entries
+    found = {}
+    for tag in _POINTERS:
+        if tag in first:
+            directory = ifd.read(block, first[tag].integer(head.order), order=head.order)
+            entries = [entry for entry in directory.entries.values() if entry.tag != INTEROPERABILITY_POINTER]
+            found[tag] = [
+                entry if order == head.order else ifd.reordered(entry, head.order, order) for entry in entries
+            ]
+    return found
+
+
+def pointer(block: bytes, tag: int) -> int:
+    """Where in the block the directory lies that `tag` points to."""
+    head = _head(block)
+    return ifd.read(block, head.first, order=head.order).entries[tag].integer(head.order)
 
 
 def _head(block: bytes) -> ifd.Header:
@@ -180,21 +228,17 @@ def _set_integer(data: bytearray, entry: ifd.Entry, value: int, *, kind: int, or
     data[entry.position : entry.position + 12] = packed
 
 
-def _resolution_fields(dpi: tuple[float, float], *, order: str) -> list[ifd.Entry]:
-    return [
-        ifd.rational(X_RESOLUTION, dpi[0], order=order),
-        ifd.rational(Y_RESOLUTION, dpi[1], order=order),
-        ifd.numbers(RESOLUTION_UNIT, ifd.SHORT, INCH, order=order),
-    ]
-
-
 def _with_resolution(block: bytes, dpi: tuple[float, float]) -> bytes:
-    """The block with another first directory behind it, in which the resolution is `dpi`; the rest stays in place."""
+    """The block with the resolution `dpi` in its first directory."""
     head = _head(block)
-    order = head.order
-    first = ifd.read(block, head.first, order=order)
+    first = ifd.read(block, head.first, order=head.order)
     others = [entry for tag, entry in first.entries.items() if tag not in RESOLUTION_TAGS]
+    return _with_first(block, first, [*others, *resolution_fields(dpi, order=head.order)], order=head.order)
+
+
+def _with_first(block: bytes, first: ifd.Directory, entries: list[ifd.Entry], *, order: str) -> bytes:
+    """The block with another first directory behind everything else, which stays in place."""
     data = bytearray(block + b"\0" * (len(block) % 2))
     data[first.start : first.end] = bytes(first.end - first.start)
     data[4:8] = struct.pack(order + "I", len(data))
-    return bytes(data) + ifd.layout([*others, *_resolution_fields(dpi, order=order)], at=len(data), order=order)
+    return bytes(data) + ifd.layout(entries, at=len(data), order=order)

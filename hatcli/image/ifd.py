@@ -127,3 +127,12 @@ def rational(tag: int, value: float, *, order: str) -> Entry:
     if value == int(value):
         return Entry(tag, RATIONAL, 1, struct.pack(order + "II", int(value), 1))
     return Entry(tag, RATIONAL, 1, struct.pack(order + "II", round(value * 10000), 10000))
+
+
+def reordered(entry: Entry, order: str, wanted: str) -> Entry:
+    """The same field with its value in another byte order."""
+    unit = {5: 4, 10: 4}.get(entry.kind, SIZES[entry.kind])  # a rational is two numbers
+    if unit == 1 or order == wanted:
+        return entry
+    parts = [entry.value[at : at + unit][::-1] for at in range(0, len(entry.value), unit)]
+    return Entry(entry.tag, entry.kind, entry.count, b"".join(parts))

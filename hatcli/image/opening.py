@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from hatcli.errors import HatError, InputError
 from hatcli.image import formats
@@ -28,7 +28,7 @@ _own_limit = Image.MAX_IMAGE_PIXELS
 
 
 def open_image(data: bytes, format: str, *, name: str, max_pixels: int) -> Image.Image:
-    """Pillow's image of these bytes, its header read and its size allowed; only the recognised format's reader is tried.
+    """Pillow's image of these bytes, its header read and its size allowed; no other format's reader is tried.
 
     Raises:
         InputError: the picture is larger than `max_pixels`, or a camera raw file.
@@ -92,13 +92,13 @@ def _reason(error: Exception, format: str) -> tuple[str, str]:
         return "the file is cut off", again
     if isinstance(error, NotImplementedError) or "unsupported" in text or "not supported" in text:
         return f"this kind of {formats.title(format)} is not supported", "convert it to PNG first"
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return f"it is a damaged {formats.title(format)}, or one of a rare kind", again
     return f"it is a damaged {formats.title(format)}", again
 
 
 def quiet() -> None:
-    """Keep Pillow's warnings off the terminal. Decided for the whole process: scopes of warnings are not thread-safe."""
+    """Keep Pillow's warnings off the terminal, for the whole process: scopes of warnings are not thread-safe."""
     first = warnings.filters[0] if warnings.filters else None
     pattern = getattr(first[3], "pattern", None) if first else None
     if pattern != _WARNINGS_FROM:

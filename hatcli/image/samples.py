@@ -89,7 +89,7 @@ def upright(samples: Samples, orientation: int) -> Samples:
 
 
 def _planes(image: Image.Image) -> Samples:
-    samples = np.array(image)
+    samples = np.array(image, np.uint8)
     return samples[..., None] if samples.ndim == 2 else samples
 
 

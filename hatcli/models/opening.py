@@ -66,7 +66,7 @@ def family(name: str, *, scale: int | None) -> tuple[Entry, ...]:
     """
     if name == "auto":
         best = catalog.best_installed(scale)
-        return tuple(entry for entry in catalog.entries() if entry.name == best.name and catalog.installed_path(entry))
+        return tuple(entry for entry in catalog.entries() if entry.name == best.name and catalog.is_installed(entry))
     if scale is not None and len(catalog.native_scales(name)) == 1:
         return (catalog.resolve(name, scale=scale),)
     return tuple(catalog.resolve(name, scale=native) for native in catalog.native_scales(name))

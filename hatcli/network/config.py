@@ -10,6 +10,7 @@ from typing import Any
 from hatcli.errors import WeightsError
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)  # DIV2K, R G B in 0..1
+LARGEST_WINDOW = 64  # pixels a side; position indices grow with its fourth power
 UPSCALES = (1, 2, 3, 4, 8)
 
 
@@ -64,7 +65,8 @@ class HATConfig:
             "embed_dim does not divide by the number of heads": any(
                 heads < 1 or self.embed_dim % heads for heads in self.num_heads
             ),
-            "window_size is below 2": self.window_size < 2,
+            f"window_size is not 2 to {LARGEST_WINDOW}": not 2 <= self.window_size <= LARGEST_WINDOW,
+            "overlapping windows are larger than three windows": overlap > 2 * self.window_size,
             "overlap_ratio gives an odd overlap": overlap % 2 == 1 or overlap < 0,
             "compress_ratio leaves no channel": not 1 <= self.compress_ratio <= self.embed_dim,
             "squeeze_factor leaves no channel": not 1 <= self.squeeze_factor <= self.embed_dim,

@@ -50,7 +50,7 @@ def load_pairs(files: list[Path], *, scale: int, smallest: int) -> Iterator[Pair
         raise UsageError(f"cannot train for scale {scale}")
     for path in files:
         picture = decode.read(path)
-        pixels = picture.pixels if picture.bits == 8 else (picture.pixels // 257).astype(np.uint8)
+        pixels = picture.pixels if picture.bits == 8 else np.rint(picture.pixels / 257).astype(np.uint8)
         high = modcrop(np.repeat(pixels, 3, axis=2) if picture.is_gray else pixels, scale)
         low = imresize(high, 1 / scale)
         if min(low.shape[:2]) < smallest:

@@ -1,0 +1,146 @@
+"""Rows of samples to a TIFF of strips, with profile, EXIF, XMP and resolution; a BigTIFF where it must be one."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hatcli.image import exif, ifd
+from hatcli.image.picture import Samples
+
+LARGEST_SIDE = 2**32 - 1
+_STRIP = 2**19  # bytes of samples a strip holds
+_CLASSIC_LIMIT = 2**32 - 2**24  # bytes; above it, offsets may not fit 32 bits
+_XMP, _ICC = 700, 34675
+
+
+def write(
+    file: BinaryIO,
+    blocks: Iterable[Samples],
+    *,
+    width: int,
+    height: int,
+    channels: int,
+    bits: int,
+    level: int,
+    icc: bytes | None = None,
+    exif_block: bytes | None = None,
+    xmp: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+    big: bool | None = None,
+) -> None:
+    """Write a whole TIFF to `file`, which must be able to seek and is written from where it stands.
+
+    Args:
+        blocks: consecutive rows `[rows, width, channels]`, together `height` of them; gray, gray and alpha, RGB, or
+            RGB and alpha, alpha straight.
+        level: zlib's, 1 to 9, or 0 for no compression.
+        exif_block: stands at the very beginning, so that all its offsets, a MakerNote's too, are right as they are.
+        big: BigTIFF or not; by default as the size needs it.
+    """
+    row_bytes = width * channels * bits // 8
+    if big is None:
+        big = row_bytes * height + sum(len(part or b"") for part in (icc, exif_block, xmp)) > _CLASSIC_LIMIT
+    front = exif_block if exif_block is not None and not big else None
+    order = ifd.header(front).order if front is not None else "<"
+    base = file.tell()
+    start = front if front is not None else _header(order=order, big=big, first=0)
+    file.write(start + b"\0" * (len(start) % 2))
+    rows_a_strip = max(1, min(height, _STRIP // row_bytes))
+    offsets, lengths = [], []
+    for strip in _strips(blocks, rows=rows_a_strip):
+        body = _packed(strip, order=order, level=level)
+        offsets.append(file.tell() - base)
+        lengths.append(len(body))
+        file.write(body + b"\0" * (len(body) % 2))
+
+    kind = ifd.LONG8 if big else ifd.LONG
+    fields = _pixel_fields(width, height, channels=channels, bits=bits, level=level, order=order)
+    fields += [
+        ifd.numbers(273, kind, *offsets, order=order),
+        ifd.numbers(278, ifd.LONG, rows_a_strip, order=order),
+        ifd.numbers(279, kind, *lengths, order=order),
+    ]
+    if icc is not None:
+        fields.append(ifd.Entry(_ICC, ifd.UNDEFINED, len(icc), icc))
+    if xmp is not None:
+        fields.append(ifd.Entry(_XMP, ifd.BYTE, len(xmp), xmp))
+    if dpi is not None:
+        fields += exif.resolution_fields(dpi, order=order)
+    if exif_block is not None:
+        fields += exif.descriptive_fields(exif_block, order=order)
+        for tag, entries in exif.pointed_directories(exif_block, order=order).items():
+            at = file.tell() - base
+            if front is not None:
+                at = exif.pointer(exif_block, tag)
+            else:
+                file.write(ifd.layout(entries, at=at, order=order, big=big))
+            fields.append(ifd.numbers(tag, kind, at, order=order))
+    first = file.tell() - base
+    file.write(ifd.layout(fields, at=first, order=order, big=big))
+    file.seek(base)
+    file.write(_header(order=order, big=big, first=first))
+    file.seek(0, 2)
+
+
+def _header(*, order: str, big: bool, first: int) -> bytes:
+    mark = b"II" if order == "<" else b"MM"
+    if big:
+        return mark + struct.pack(order + "HHHQ", 43, 8, 0, first)
+    return mark + struct.pack(order + "HI", 42, first)
+
+
+def _pixel_fields(width: int, height: int, *, channels: int, bits: int, level: int, order: str) -> list[ifd.Entry]:
+    """The fields that say how the pixels lie."""
+    fields = [
+        ifd.numbers(256, ifd.LONG, width, order=order),
+        ifd.numbers(257, ifd.LONG, height, order=order),
+        ifd.numbers(258, ifd.SHORT, *[bits] * channels, order=order),
+        ifd.numbers(259, ifd.SHORT, 8 if level else 1, order=order),  # Adobe deflate, or nothing
+        ifd.numbers(262, ifd.SHORT, 2 if channels >= 3 else 1, order=order),  # RGB, or black is zero
+        ifd.numbers(277, ifd.SHORT, channels, order=order),
+        ifd.numbers(284, ifd.SHORT, 1, order=order),  # channels side by side
+    ]
+    if level:
+        fields.append(ifd.numbers(317, ifd.SHORT, 2, order=order))  # differences to the pixel on the left
+    if channels in (2, 4):
+        fields.append(ifd.numbers(338, ifd.SHORT, 2, order=order))  # straight alpha
+    return fields
+
+
+def _strips(blocks: Iterable[Samples], *, rows: int) -> Iterable[Samples]:
+    """The same rows in blocks of `rows`, the last one smaller."""
+    waiting: list[Samples] = []
+    count = 0
+    for block in blocks:
+        while len(block):
+            part = block[: rows - count]
+            waiting.append(part)
+            count += len(part)
+            block = block[len(part) :]
+            if count == rows:
+                yield _joined(waiting)
+                waiting, count = [], 0
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(blocks: list[Samples]) -> Samples:
+    whole: Any = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    return whole
+
+
+def _packed(strip: Samples, *, order: str, level: int) -> bytes:
+    values: NDArray[np.generic] = strip
+    if level:
+        differences = strip.copy()
+        differences[:, 1:] -= strip[:, :-1]
+        values = differences
+    if strip.dtype == np.uint16:
+        values = values.astype(order + "u2")
+    return zlib.compress(values.tobytes(), level) if level else values.tobytes()
