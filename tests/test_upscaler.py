@@ -34,7 +34,8 @@ def noise(height: int, width: int, *, channels: int = 3, bits: int = 8) -> Sampl
 
 
 def repeated(pixels: Samples, scale: int) -> Samples:
-    return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+    result: Samples = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+    return result
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (16, 16), (17, 33), (64, 5), (500, 333)])
@@ -66,7 +67,7 @@ def test_tiles_of_a_real_network_differ_little_and_not_more_at_borders() -> None
     with torch.no_grad():
         network.conv_last.weight.mul_(0.02)
         network.conv_last.bias.zero_()  # type: ignore[union-attr]
-    smooth = np.asarray(noise(8, 12).repeat(12, axis=0).repeat(12, axis=1))
+    smooth = repeated(noise(8, 12), 12)
     whole = Upscaler({2: network}, choice=CPU, settings=Settings(tile=0)).run(Picture(smooth)).pixels.astype(int)
     settings = Settings(tile=64, overlap=32)
     tiled = Upscaler({2: network}, choice=CPU, settings=settings).run(Picture(smooth)).pixels.astype(int)

@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
+from hatcli.cli.bench import bench
 from hatcli.cli.convert import convert
 from hatcli.cli.doctor import doctor
 from hatcli.cli.download import download
 from hatcli.cli.evaluate import evaluate
 from hatcli.cli.models import models
+from hatcli.cli.train import train
 from hatcli.cli.upscale import upscale
 
 app = typer.Typer(
@@ -28,6 +30,8 @@ app.command()(download)
 app.add_typer(models)
 app.command()(evaluate)
 app.command()(convert)
+app.command()(train)
+app.command()(bench)
 app.command()(doctor)
 
 

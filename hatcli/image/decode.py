@@ -145,7 +145,11 @@ def _recognise(data: bytes, name: str) -> str:
 
 def _open(data: bytes, format: str, *, name: str, max_pixels: int) -> _Opened:
     opening.quiet()
-    gated = png.gate(data) if format == "PNG" else None
+    gated = None
+    if format == "PNG":
+        header = png.read_header(data)
+        opening.check_pixels((header.width, header.height), name=name, max_pixels=max_pixels)
+        gated = png.gate(data)
     layout = deep.layout_of(data, format)
     known = deep.as_gray_tiff(data) if layout is deep.Layout.TIFF_GRAY_ALPHA else data  # Pillow does not know that kind
     image = opening.open_image(known, format, name=name, max_pixels=max_pixels)
@@ -230,6 +234,8 @@ def _assemble(
     block, exif_notes = _settled_exif(opened, block, width=pixels.shape[1], height=pixels.shape[0])
     icc, icc_notes = _settled_profile(info.get("icc_profile"), mode=opened.image.mode, is_gray=pixels.shape[2] == 1)
     dpi = _resolution(info, block, opened.format)
+    checks = [] if opened.gated is None else list(opened.gated.notes)
+    checks += color.unkept_description(opened.data, opened.format, has_profile=icc is not None)
     return Picture(
         pixels=pixels,
         alpha=None if unpacked.alpha is None else samples.upright(unpacked.alpha, turn),
@@ -238,7 +244,14 @@ def _assemble(
         xmp=xmp,
         dpi=dpi if dpi is None or turn < 5 else dpi[::-1],
         format=opened.format,
-        notes=(*_frame_notes(opened, frames), *unpacked.notes, *exif_notes, *icc_notes, *_depth_notes(opened, pixels)),
+        notes=(
+            *_frame_notes(opened, frames),
+            *checks,
+            *unpacked.notes,
+            *exif_notes,
+            *icc_notes,
+            *_depth_notes(opened, pixels),
+        ),
     )
 
 
@@ -300,7 +313,7 @@ def _describe(opened: _Opened) -> PictureInfo:
     if opened.format != "TIFF" and metadata.find_orientation(block, xmp) >= 5:
         width, height = height, width
     is_gray, is_deep = image.mode in samples.GRAY_MODES, image.mode in samples.DEEP_MODES
-    has_alpha = image.mode in samples.ALPHA_MODES or "transparency" in info
+    has_alpha = samples.has_alpha(image)
     if opened.gated is not None:
         is_gray = opened.gated.header.color in (png.GRAY, png.GRAY_ALPHA)
         has_alpha = opened.gated.transparency is not None or opened.gated.header.color in (

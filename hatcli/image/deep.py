@@ -31,7 +31,8 @@ _PLACES = {STRIP_OFFSETS, STRIP_LENGTHS, TILE_OFFSETS, TILE_LENGTHS}
 _STORAGE = {WIDTH, HEIGHT, COMPRESSION, ROWS, PREDICTOR, FILL_ORDER, TILE_WIDTH, TILE_LENGTH}
 _ONE_CHANNEL = {BITS: 16, SAMPLES: 1, PHOTOMETRIC: BLACK_IS_ZERO}
 _CODES = {ifd.BYTE: "u1", ifd.SHORT: "u2", ifd.LONG: "u4", ifd.LONG8: "u8"}
-_PNM = re.compile(rb"(P[56])(?:\s+|\s*#[^\n]*\n)+(\d+)(?:\s+|\s*#[^\n]*\n)+(\d+)(?:\s+|\s*#[^\n]*\n)+(\d+)\s")
+_GAP = rb"(?:\s|#[^\n]*\n)+"
+_PNM = re.compile(rb"(P[56])" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)\s")
 
 
 class Layout(Enum):
@@ -124,6 +125,8 @@ def settled_alpha(array: NDArray[np.uint16], data: bytes) -> NDArray[np.uint16]:
 
 def png(gated: Gated) -> NDArray[np.uint16]:
     """The samples of a PNG of 16 bits `[H, W, C]`: gray, gray and alpha, RGB, or RGB and alpha."""
+    if not gated.is_whole:
+        raise DamageError("the file is cut off")
     array = _opencv_decode(gated.plain_bytes())
     channels = gated.header.channels
     if array.shape[2] == 4 and channels == 2:  # OpenCV has no gray with alpha
@@ -135,9 +138,11 @@ def png(gated: Gated) -> NDArray[np.uint16]:
 
 def rgb_tiff(data: bytes) -> NDArray[np.uint16]:
     """The samples of a TIFF of 16-bit RGB side by side, with or without a fourth channel `[H, W, C]`, not turned."""
-    turned = TiffFields(data).entries.get(ORIENTATION)
-    if turned is not None:  # OpenCV turns some kinds of TIFF itself and others not
-        data = data[: turned.at] + bytes(len(turned.value)) + data[turned.at + len(turned.value) :]
+    tiff = TiffFields(data)
+    turned = tiff.entries.get(ORIENTATION)
+    if turned is not None and turned.kind in (ifd.SHORT, ifd.LONG):  # OpenCV turns some kinds of TIFF and others not
+        upright = ifd.numbers(ORIENTATION, turned.kind, 1, order=tiff.order).value
+        data = data[: turned.at] + upright + data[turned.at + len(upright) :]
     return _opencv_decode(data)
 
 
@@ -244,6 +249,7 @@ def _opencv() -> ModuleType:
     )  # its complaints would reach the terminal past every progress bar
     import cv2
 
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # somebody may have imported it before
     return cv2
 
 

@@ -87,6 +87,7 @@ def read(data: bytes, offset: int, *, order: str, big: bool = False) -> Director
     if count > _MOST_ENTRIES or end > len(data):
         raise ValueError("a directory that is cut off")
     entries: dict[int, Entry] = {}
+    taken = 0
     for position in range(start, end, entry_size):
         tag, kind, amount = struct.unpack_from(order + "HH" + pointer, data, position)
         size = SIZES.get(kind, 0) * amount
@@ -94,6 +95,9 @@ def read(data: bytes, offset: int, *, order: str, big: bool = False) -> Director
         if size > word:
             at = struct.unpack_from(order + pointer, data, at)[0]
         if 0 < size <= len(data) - at and tag not in entries:
+            taken += size
+            if taken > len(data):  # values that overlap could make a small file fill the memory
+                raise ValueError("values that overlap")
             entries[tag] = Entry(tag, kind, amount, bytes(data[at : at + size]), position, at)
     whole = end + word <= len(data)
     following = struct.unpack_from(order + pointer, data, end)[0] if whole else 0

@@ -10,10 +10,10 @@ from typing import Any
 from hatcli.image import exif
 from hatcli.image.picture import Picture
 
-_MOST_DPI = 10_000_000.0
+_LEAST_DPI, _MOST_DPI = 0.1, 400_000.0  # what EXIF, PNG and TIFF can all write down
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([0-9])")
-_XMP_THUMBNAILS = re.compile(rb"<xmp:Thumbnails\b.*?</xmp:Thumbnails\s*>", re.DOTALL)
-_XMP_EXTENDED = re.compile(rb"\s+xmpNote:HasExtendedXMP\s*=\s*([\"']).*?\1", re.DOTALL)
+_XMP_THUMBNAILS = (b"<xmp:Thumbnails", b"</xmp:Thumbnails>")
+_XMP_EXTENDED = re.compile(rb"xmpNote:HasExtendedXMP\s*=\s*(?:\"[^\"<]{0,99}\"|'[^'<]{0,99}')")
 _RAW_PROFILE = "Raw profile type exif"
 
 
@@ -57,7 +57,7 @@ def plausible_dpi(dpi: Any) -> tuple[float, float] | None:
         across, down = (float(value) for value in dpi)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
-    sane = all(math.isfinite(value) and 0 < value < _MOST_DPI for value in (across, down))
+    sane = all(math.isfinite(value) and _LEAST_DPI <= value <= _MOST_DPI for value in (across, down))
     return (across, down) if sane else None
 
 
@@ -96,8 +96,17 @@ def xmp_for_size(xmp: bytes, *, width: int, height: int, dpi: tuple[float, float
         values[b"tiff:YResolution"] = b"%d/10000" % round(dpi[1] * 10000)
         values[b"tiff:ResolutionUnit"] = b"2"
     for name, value in values.items():
-        xmp = re.sub(
-            rb"(\b" + name + rb"\s*=\s*)([\"']).*?\2", rb"\g<1>\g<2>" + value + rb"\g<2>", xmp, flags=re.DOTALL
-        )
-        xmp = re.sub(rb"(<" + name + rb"\s*>)[^<]*(</)", rb"\g<1>" + value + rb"\g<2>", xmp)
-    return _XMP_EXTENDED.sub(b"", _XMP_THUMBNAILS.sub(b"", xmp))
+        attribute = (
+            rb"(\b" + name + rb"\s*=\s*)(?:\"[^\"<]{0,99}\"|'[^'<]{0,99}')"
+        )  # bounded, as all input is untrusted
+        xmp = re.sub(attribute, rb'\g<1>"' + value + b'"', xmp)
+        xmp = re.sub(rb"(<" + name + rb"\s*>)[^<]{0,99}(</)", rb"\g<1>" + value + rb"\g<2>", xmp)
+    return _XMP_EXTENDED.sub(b"", _without_thumbnails(xmp))
+
+
+def _without_thumbnails(xmp: bytes) -> bytes:
+    """The packet without the small copies of the old picture."""
+    start_mark, end_mark = _XMP_THUMBNAILS
+    start = xmp.find(start_mark)
+    end = xmp.rfind(end_mark)
+    return xmp if not 0 <= start < end else xmp[:start] + xmp[end + len(end_mark) :]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import io
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, _imaging
 
 from hatcli.errors import HatError, InputError
 from hatcli.image import formats
@@ -98,11 +101,26 @@ def _reason(error: Exception, format: str) -> tuple[str, str]:
 
 
 def quiet() -> None:
-    """Keep Pillow's warnings off the terminal, for the whole process: scopes of warnings are not thread-safe."""
+    """Keep what Pillow and libtiff have to say off the terminal.
+
+    For the whole process: scopes of warnings are not thread-safe, and libtiff has one handler.
+    """
     first = warnings.filters[0] if warnings.filters else None
     pattern = getattr(first[3], "pattern", None) if first else None
     if pattern != _WARNINGS_FROM:
         warnings.filterwarnings("ignore", module=_WARNINGS_FROM)
+    _quiet_libraries()
+
+
+@cache
+def _quiet_libraries() -> None:
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints what nobody handles
+    with suppress(OSError, AttributeError):  # where libtiff is linked another way, its lines are no harm but noise
+        library = ctypes.CDLL(_imaging.__file__)
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            setter = getattr(library, name)
+            setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
+            setter(None)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ class Picture:
 
     Attributes:
         pixels: `[H, W, 3]` RGB or `[H, W, 1]` gray, uint8 or uint16, full range (0..255 or 0..65535).
-        alpha: `[H, W]` of the same dtype, straight (not premultiplied), or None when opaque.
+        alpha: `[H, W]` of the same dtype, straight (not premultiplied), or None where the file has no transparency.
         icc: the ICC profile the pixels are in (an RGB profile for RGB, a gray one for gray), or None.
         exif: a TIFF-structured EXIF block without the `Exif\\0\\0` prefix; orientation already applied and set to 1.
         xmp: an XMP packet, or None.

@@ -15,6 +15,11 @@ DEPTHS = {GRAY: {1, 2, 4, 8, 16}, RGB: {8, 16}, PALETTE: {1, 2, 4, 8}, GRAY_ALPH
 METRE_IN_INCHES = 1 / 0.0254
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+_WRONG_CHECKSUM = "it is damaged (a checksum is wrong)"
+
+
+class CutError(DamageError):
+    """A file that ends in the middle of a chunk."""
 
 
 @dataclass(frozen=True)
@@ -38,32 +43,36 @@ class Gated:
     Attributes:
         header: what IHDR says.
         transparency: the body of tRNS, or None.
-        plain: the same picture with nothing but IHDR, PLTE, IDAT and IEND: no animation, no text, no profile.
+        is_whole: whether the file goes on to its end; if not, the cut may still lie behind the first frame's pixels.
+        notes: a sentence if a checksum was wrong while the pixels are provably right.
     """
 
     header: Header
     transparency: bytes | None
-    plain: list[memoryview]
+    is_whole: bool
+    notes: tuple[str, ...]
+    _parts: list[memoryview | bytes]
 
     def plain_bytes(self) -> bytes:
-        return SIGNATURE + b"".join(self.plain)
+        """The same picture with nothing but IHDR, IDAT and IEND: no animation, no text, no profile."""
+        return SIGNATURE + b"".join(self._parts)
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, memoryview]]:
     """Each chunk up to IEND: its kind, its body, and the whole of it.
 
     Raises:
-        DamageError: the file is cut off.
+        CutError: the file is cut off.
     """
     view = memoryview(data)
     at = len(SIGNATURE)
     while True:
         if at + 12 > len(view):
-            raise DamageError("the file is cut off")
+            raise CutError("the file is cut off")
         length, kind = struct.unpack_from(">I4s", view, at)
         end = at + 12 + length
         if end > len(view):
-            raise DamageError("the file is cut off")
+            raise CutError("the file is cut off")
         yield kind, view[at + 8 : end - 4], view[at:end]
         if kind == b"IEND":
             return
@@ -85,27 +94,62 @@ def gate(data: bytes) -> Gated:
     """Check the structure and the checksums of every chunk that makes pixels.
 
     Raises:
-        DamageError: the file is cut off or damaged.
+        DamageError: the file is damaged, or cut off before there are pixels.
     """
     header = read_header(data)
     transparency = None
-    kept: list[memoryview] = []
-    for kind, body, whole in chunks(data):
-        if kind in _CRITICAL:
-            if zlib.crc32(whole[4:-4]) != int.from_bytes(whole[-4:], "big"):
-                raise DamageError("it is damaged (a checksum is wrong)")
-            kept.append(whole)
-        elif kind == b"tRNS":
-            transparency = bytes(body)
-    return Gated(header, transparency, kept)
+    parts: list[memoryview | bytes] = []
+    pixels: list[memoryview] = []
+    is_right = is_whole = True
+    try:
+        for kind, body, whole in chunks(data):
+            if kind == b"tRNS":
+                transparency = bytes(body)
+            if kind not in _CRITICAL:
+                continue
+            if zlib.crc32(whole[4:-4]) == int.from_bytes(whole[-4:], "big"):
+                parts.append(whole)
+            elif kind == b"IDAT":
+                is_right = False
+                parts.append(chunk(kind, bytes(body)))
+            else:
+                raise DamageError(_WRONG_CHECKSUM)
+            if kind == b"IDAT":
+                pixels.append(body)
+    except CutError:
+        is_whole = False
+        if b"IDAT" not in data:
+            raise
+    if is_right:
+        return Gated(header, transparency, is_whole, (), parts)
+    if not is_whole or not _inflates(pixels, most=header.height * (header.width * header.channels * 2 + 16) + 64):
+        raise DamageError(_WRONG_CHECKSUM)
+    return Gated(header, transparency, is_whole, ("a checksum in the file is wrong, but its pixels are right",), parts)
 
 
-def find(data: bytes, wanted: bytes) -> bytes | None:
-    """The body of the first chunk of this kind, or None; damage behind it does not matter."""
+def _inflates(pixels: list[memoryview], *, most: int) -> bool:
+    """Whether the compressed data is complete and right by its own checksum, which covers every pixel."""
+    inflater = zlib.decompressobj()
+    size = 0
+    try:
+        for part in pixels:
+            rest = bytes(part)
+            while rest and not inflater.eof and size <= most:
+                size += len(inflater.decompress(rest, 2**20))
+                rest = inflater.unconsumed_tail
+    except zlib.error:
+        return False
+    return inflater.eof and size <= most
+
+
+def find(data: bytes, wanted: bytes, *, before: bytes | None = None) -> bytes | None:
+    """The body of the first chunk of this kind (in front of the first one of kind `before`), or None."""
     try:
         for kind, body, _ in chunks(data):
             if kind == wanted:
                 return bytes(body)
+            if kind == before:
+                return None
     except DamageError:
         return None
     return None

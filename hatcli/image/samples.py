@@ -43,8 +43,7 @@ def unpack(image: Image.Image, icc: bytes | None) -> Unpacked:
     if mode in ("LA", "La"):
         return _split(image.convert("LA"))
     if mode in ("P", "PA"):
-        has_alpha = mode == "PA" or "transparency" in image.info or _palette_has_alpha(image)
-        return _split(image.convert("RGBA")) if has_alpha else Unpacked(_planes(image.convert("RGB")), None)
+        return _split(image.convert("RGBA")) if has_alpha(image) else Unpacked(_planes(image.convert("RGB")), None)
     if mode in ("RGBA", "RGBa"):
         return _split(image.convert("RGBA"))
     if mode == "RGB":
@@ -55,6 +54,13 @@ def unpack(image: Image.Image, icc: bytes | None) -> Unpacked:
     if mode == "LAB":
         return Unpacked(_planes(color.lab_to_rgb(image)), None, ("CIELAB converted to sRGB",))
     return Unpacked(_planes(image.convert("RGB")), None)
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether `unpack` will give alpha, known before the image is loaded."""
+    if image.mode == "P":
+        return "transparency" in image.info or (image.palette is not None and image.palette.mode == "RGBA")
+    return image.mode in ALPHA_MODES
 
 
 def from_array(array: NDArray[Any]) -> Unpacked:
@@ -70,7 +76,8 @@ def transparent_where(pixels: Samples, key: tuple[int, ...]) -> Samples:
     """Alpha `[H, W]` that is zero exactly where the pixel equals `key`."""
     peak = np.iinfo(pixels.dtype).max
     matches = np.all(pixels == np.array(key, dtype=pixels.dtype), axis=2)
-    return np.where(matches, 0, peak).astype(pixels.dtype)
+    alpha: NDArray[Any] = np.where(matches, 0, peak).astype(pixels.dtype)
+    return alpha
 
 
 def upright(samples: Samples, orientation: int) -> Samples:
@@ -85,20 +92,17 @@ def upright(samples: Samples, orientation: int) -> Samples:
         7: swapped[::-1, ::-1],
         8: swapped[::-1],
     }
-    return np.ascontiguousarray(turned.get(orientation, samples))
+    upright: NDArray[Any] = np.ascontiguousarray(turned.get(orientation, samples))
+    return upright
 
 
 def _planes(image: Image.Image) -> Samples:
-    samples = np.array(image, np.uint8)
+    samples: NDArray[np.uint8] = np.array(image, np.uint8)
     return samples[..., None] if samples.ndim == 2 else samples
 
 
 def _split(image: Image.Image) -> Unpacked:
     return from_array(np.asarray(image))
-
-
-def _palette_has_alpha(image: Image.Image) -> bool:
-    return image.palette is not None and image.palette.mode == "RGBA"
 
 
 def _deep(image: Image.Image) -> tuple[Samples, tuple[str, ...]]:

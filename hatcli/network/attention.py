@@ -73,7 +73,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, scale: fl
     lead = query.shape[:-3]
     query, key, value = (part.flatten(0, -4).transpose(1, 2) for part in (query, key, value))  # [N, h, tokens, d]
     result = F.scaled_dot_product_attention(query, key, value, attn_mask=bias[None], scale=scale)
-    return result.transpose(1, 2).unflatten(0, lead)
+    return torch.unflatten(result.transpose(1, 2), 0, lead)
 
 
 class AttentionWeights:
@@ -102,7 +102,8 @@ class AttentionWeights:
         step = self.heads * self.width
         part = slice(first * step, last * step)
         bias = None if self.qkv_bias is None else self.qkv_bias[part]
-        return F.linear(tokens, self.qkv_weight[part], bias).unflatten(-1, (last - first, self.heads, self.width))
+        projected = F.linear(tokens, self.qkv_weight[part], bias)
+        return torch.unflatten(projected, -1, (last - first, self.heads, self.width))
 
     def project(self, attended: Tensor) -> Tensor:
         """`[..., h, d]` back to `[..., C]`."""

@@ -62,11 +62,18 @@ class CAB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         features: Tensor = self.cab[:3](x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return features * self.cab[3].gate(features.mean(dim=(1, 2)))
+        return features * self.channel_attention.gate(features.mean(dim=(1, 2)))
+
+    @property
+    def channel_attention(self) -> ChannelAttention:
+        attention = self.cab[3]
+        assert isinstance(attention, ChannelAttention)
+        return attention
 
     def in_bands(self, x: Tensor, norm: nn.LayerNorm, band: int) -> tuple[Tensor, Tensor]:
         """The ungated features of `norm(x)`, `[B, H, W, C]`, and their gates `[B, 1, 1, C]`, `band` rows at a time."""
-        squeeze, expand, attention = self.cab[0], self.cab[2], self.cab[3]
+        squeeze, expand = self.cab[0], self.cab[2]
+        assert isinstance(squeeze, nn.Conv2d)
         batch, height, width, _ = x.shape
         middle = x.new_empty(batch, height, width, squeeze.out_channels)
         for top, bottom in bands(height, band):
@@ -77,7 +84,7 @@ class CAB(nn.Module):
             rows = conv_rows(expand, middle, top, bottom)
             features[:, top:bottom] = rows
             total += rows.sum(dim=(1, 2), dtype=total.dtype)
-        return features, attention.gate((total / (height * width)).to(x.dtype))
+        return features, self.channel_attention.gate((total / (height * width)).to(x.dtype))
 
 
 class Mlp(nn.Module):
@@ -166,7 +173,9 @@ class HAB(nn.Module):
             attended = merge(windows, size)
             if self.shift:
                 attended = torch.roll(attended, self.shift, dims=2)
-            for (a, b), update in zip(segments, attended.split([b - a for a, b in segments], dim=1), strict=True):
+            for (a, b), update in zip(
+                segments, torch.split(attended, [b - a for a, b in segments], dim=1), strict=True
+            ):
                 target = x[:, a:b]
                 target += update
                 target.addcmul_(features[:, a:b], gate)
@@ -237,9 +246,9 @@ class OCAB(WindowProjection):
         query, keys_values = qkv[..., 0, :, :], qkv[..., 1:, :, :].flatten(3)
         halo = self.halo
         keys_values = F.pad(keys_values, (0, 0, halo, halo, halo, halo))
-        windows = partition(query.flatten(3), self.window_size).unflatten(-1, (weights.heads, weights.width))
+        windows = torch.unflatten(partition(query.flatten(3), self.window_size), -1, (weights.heads, weights.width))
         larger = self._larger_windows(keys_values).flatten(3, 4)
-        key, value = larger.unflatten(-1, (2, weights.heads, weights.width)).unbind(-3)
+        key, value = torch.unflatten(larger, -1, (2, weights.heads, weights.width)).unbind(-3)
         attended = weights.project(attend(windows, key, value, weights.bias, scale=weights.scale))
         x = x + merge(attended, self.window_size)
         return x + self.mlp(self.norm2(x))
@@ -273,7 +282,7 @@ class OCAB(WindowProjection):
             for column in range(0, windows.shape[0], step):
                 part = slice(column, column + step)
                 query = weights.qkv(windows[part], 0, 1).squeeze(-3)
-                key, value = larger[part].unflatten(-1, (2, weights.heads, weights.width)).unbind(-3)
+                key, value = torch.unflatten(larger[part], -1, (2, weights.heads, weights.width)).unbind(-3)
                 windows[part] = weights.project(
                     attend(query, key.flatten(3, 4), value.flatten(3, 4), weights.bias, scale=weights.scale)
                 )

@@ -74,6 +74,10 @@ class HAT(nn.Module):
         """How many times `steps` yields."""
         return sum(depth + 1 for depth in self.config.depths) + 1
 
+    @property
+    def _indices(self) -> tuple[Tensor, Tensor]:
+        return self.get_buffer("relative_position_index_SA"), self.get_buffer("relative_position_index_OCA")
+
     def forward(self, x: Tensor) -> Tensor:
         """`[B, 3, H, W]` in 0..1 to `[B, 3, S*H, S*W]`, float32 (float64 in float64), not clamped."""
         if torch.is_grad_enabled():
@@ -98,7 +102,7 @@ class HAT(nn.Module):
             maps[:, top:bottom] = self.patch_embed.norm(maps[:, top:bottom])
         for group in self.layers:
             assert isinstance(group, RHAG)
-            yield from group.update_(maps, self.relative_position_index_SA, self.relative_position_index_OCA, chunk)
+            yield from group.update_(maps, *self._indices, chunk)
         scale = self.config.upscale
         result = x.new_empty(x.shape[0], 3, height * scale, width * scale, dtype=wide_dtype(x.dtype))
         for top, bottom in bands(height, max(8, chunk * HEAD_PIXELS_PER_CHUNK_PIXEL // maps.shape[2])):
@@ -112,7 +116,7 @@ class HAT(nn.Module):
         first = self.conv_first(self._centred(pad_to_multiple(x, self.config.window_size)))
         maps = self.patch_embed.norm(first.permute(0, 2, 3, 1))
         for group in self.layers:
-            maps = group(maps, self.relative_position_index_SA, self.relative_position_index_OCA)
+            maps = group(maps, *self._indices)
         body = self.conv_after_body(self.norm(maps).permute(0, 3, 1, 2)) + first
         result = self._uncentred(self.conv_last(self.upsample(self.conv_before_upsample(body))))
         scale = self.config.upscale

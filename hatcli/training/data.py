@@ -69,7 +69,8 @@ class PatchSampler:
 
     def next(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Low `[B, 3, p, p]` and high `[B, 3, s*p, s*p]`, float32, 0..1."""
-        lows, highs = [], []
+        lows: list[Pixels] = []
+        highs: list[Pixels] = []
         for number in self.random.choice(len(self.pairs), size=self.batch, p=self.shares):
             pair = self.pairs[number]
             scale = pair.high.shape[0] // pair.low.shape[0]

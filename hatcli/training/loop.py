@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from hatcli.atomic import replacing
 from hatcli.errors import UsageError, WeightsError
 from hatcli.network.hat import HAT
 from hatcli.training.data import Pair, PatchSampler
@@ -67,12 +67,8 @@ class TrainingState:
             "seconds": self.seconds,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.part")
-        with open(temporary, "wb") as file:
+        with replacing(path) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
 
     def load(self, path: Path) -> None:
         """Continue from a saved state.

@@ -23,18 +23,18 @@ def start_as_bilinear(model: HAT) -> None:
         return
     signs = torch.tensor([1.0, 1.0, 1.0, -1.0, -1.0, -1.0])
     model.conv_after_body.weight.mul_(TRUNK_GAIN)
-    for conv in (model.conv_first, model.conv_before_upsample[0]):
-        assert isinstance(conv, nn.Conv2d)
-        conv.weight[:6].zero_()
-        conv.bias[:6].zero_()  # type: ignore[index]
+    before = model.conv_before_upsample[0]
+    assert isinstance(before, nn.Conv2d)
+    _silence(model.conv_first, 6)
+    _silence(before, 6)
     for channel in range(6):
         model.conv_first.weight[channel, channel % 3, 1, 1] = signs[channel]
-        model.conv_before_upsample[0].weight[channel, channel, 1, 1] = 1.0
+        before.weight[channel, channel, 1, 1] = 1.0
     for place, factor in enumerate(model.config.upsample_factors):
         conv = model.upsample[2 * place]
+        assert isinstance(conv, nn.Conv2d)
         kernels = bilinear_phases(factor)  # [factor * factor, 3, 3]
-        conv.weight[: 6 * factor**2].zero_()
-        conv.bias[: 6 * factor**2].zero_()
+        _silence(conv, 6 * factor**2)
         for channel in range(6):
             conv.weight[channel * factor**2 : (channel + 1) * factor**2, channel] = kernels
     model.conv_last.weight.mul_(TRUNK_GAIN)
@@ -42,6 +42,13 @@ def start_as_bilinear(model: HAT) -> None:
     model.conv_last.bias.zero_()  # type: ignore[union-attr]
     for channel in range(6):
         model.conv_last.weight[channel % 3, channel, 1, 1] = signs[channel] / (1 + LEAK)
+
+
+def _silence(conv: nn.Conv2d, outputs: int) -> None:
+    """Zero the first output channels of a convolution."""
+    conv.weight[:outputs].zero_()
+    if conv.bias is not None:
+        conv.bias[:outputs].zero_()
 
 
 def bilinear_phases(factor: int) -> Tensor:
