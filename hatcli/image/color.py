@@ -51,12 +51,12 @@ def unkept_description(data: bytes, format: str, *, has_profile: bool) -> list[s
 
 def cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, str]:
     """A CMYK image as sRGB, and a sentence on how; through its profile where that works, else by the plain formula."""
-    if icc is not None and profile_space(icc) == "CMYK":
-        converted = _to_srgb(image, icc)
-        if converted is not None:
-            return converted, "CMYK converted to sRGB through its own profile"
+    if icc is None:
+        return image.convert("RGB"), "CMYK converted to sRGB by the plain formula: it has no profile"
+    converted = _to_srgb(image, icc) if profile_space(icc) == "CMYK" else None
+    if converted is None:
         return image.convert("RGB"), "CMYK converted to sRGB by the plain formula: its profile is damaged"
-    return image.convert("RGB"), "CMYK converted to sRGB by the plain formula: it has no profile"
+    return converted, "CMYK converted to sRGB through its own profile"
 
 
 def lab_to_rgb(image: Image.Image) -> Image.Image:
