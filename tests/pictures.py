@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ FILES = Path(__file__).parent / "data" / "image"
 
 def noise(height: int, width: int, channels: int, *, bits: int = 8, seed: int = 0) -> Samples:
     """Random samples `[height, width, channels]` over the full range."""
-    values = np.random.default_rng(seed).integers(0, 2**bits, (height, width, channels))
-    return values.astype(np.uint16 if bits == 16 else np.uint8)
+    values: NDArray[Any] = np.random.default_rng(seed).integers(0, 2**bits, (height, width, channels))
+    return values.astype(np.uint16) if bits == 16 else values.astype(np.uint8)
 
 
 def picture(
@@ -67,7 +68,7 @@ def png_file(
     return png.SIGNATURE + b"".join(parts) + behind
 
 
-def tiff_file(planes: list[bytes], fields: dict[int, tuple[int, ...]], *, order: str = "<") -> bytes:
+def tiff_file(planes: list[bytes], fields: Mapping[int, tuple[int, ...]], *, order: str = "<") -> bytes:
     """An uncompressed TIFF, one strip a plane; fields are SHORT, or LONG where they are large."""
     body, offsets = b"", []
     for plane in planes:

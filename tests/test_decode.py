@@ -58,13 +58,8 @@ def test_pixels_of_lossless_formats_are_exact(format: str) -> None:
 @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
 def test_gray_png_stays_gray_and_its_transparent_colour_is_exact_at_every_depth(depth: int) -> None:
     values = np.arange(16, dtype=np.uint16) * 4369 if depth == 16 else np.arange(16) % 2**depth
-    packed = {
-        1: np.packbits(values.astype(np.uint8)).tobytes(),
-        2: bytes(int("".join(f"{v:02b}" for v in values[at : at + 4]), 2) for at in range(0, 16, 4)),
-        4: bytes(int(values[at]) << 4 | int(values[at + 1]) for at in range(0, 16, 2)),
-        8: values.astype(np.uint8).tobytes(),
-        16: values.astype(">u2").tobytes(),
-    }[depth]
+    bits = "".join(f"{value:0{depth}b}" for value in values)
+    packed = int(bits, 2).to_bytes(len(bits) // 8, "big")
     key = int(values[1])
     transparency = png.chunk(b"tRNS", struct.pack(">H", key))
     got = decode.decode(png_file([packed], width=16, depth=depth, color=png.GRAY, chunks=[transparency]))
@@ -96,7 +91,8 @@ def test_sixteen_bits_stay_sixteen_bits_exactly(format: str, gray: bool, alpha: 
     assert got.pixels.dtype == np.uint16
     assert np.array_equal(got.pixels, made.pixels)
     assert (got.alpha is None) == (made.alpha is None)
-    assert got.alpha is None or np.array_equal(got.alpha, made.alpha)
+    if got.alpha is not None and made.alpha is not None:
+        assert np.array_equal(got.alpha, made.alpha)
 
 
 def test_an_interlaced_png_of_sixteen_bits_is_exact() -> None:
@@ -118,17 +114,18 @@ def test_palettes_become_rgb_and_their_transparency_alpha() -> None:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("channels", [2, 3, 4])
 def test_a_tiff_with_its_channels_one_after_the_other_is_exact(order: str, channels: int) -> None:
     samples = noise(6, 9, channels, bits=16)
     planes = [samples[..., channel].astype(order + "u2").tobytes() for channel in range(channels)]
-    fields = {256: (9,), 257: (6,), 258: (16,) * channels, 262: (2,), 277: (channels,), 278: (6,), 284: (2,)}
-    if channels == 4:
+    photometric = 1 if channels == 2 else 2
+    fields = {256: (9,), 257: (6,), 258: (16,) * channels, 262: (photometric,), 277: (channels,), 278: (6,), 284: (2,)}
+    if channels != 3:
         fields[338] = (2,)
     got = decode.decode(tiff_file(planes, fields, order=order))
-    assert np.array_equal(got.pixels, samples[..., :3])
-    assert (got.alpha is not None) == (channels == 4)
-    assert got.alpha is None or np.array_equal(got.alpha, samples[..., 3])
+    assert np.array_equal(got.pixels, samples if channels == 3 else samples[..., :-1])
+    assert (got.alpha is not None) == (channels != 3)
+    assert got.alpha is None or np.array_equal(got.alpha, samples[..., -1])
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -151,7 +151,7 @@ def _open(data: bytes, format: str, *, name: str, max_pixels: int) -> _Opened:
         opening.check_pixels((header.width, header.height), name=name, max_pixels=max_pixels)
         gated = png.gate(data)
     layout = deep.layout_of(data, format)
-    known = deep.as_gray_tiff(data) if layout is deep.Layout.TIFF_GRAY_ALPHA else data  # Pillow does not know that kind
+    known = deep.as_gray_tiff(data) if deep.is_gray_alpha_tiff(data, layout) else data
     image = opening.open_image(known, format, name=name, max_pixels=max_pixels)
     return _Opened(data, format, image, gated, layout)
 
@@ -320,7 +320,7 @@ def _describe(opened: _Opened) -> PictureInfo:
             png.GRAY_ALPHA,
             png.RGB_ALPHA,
         )
-    if layout is deep.Layout.TIFF_GRAY_ALPHA:
+    if deep.is_gray_alpha_tiff(opened.data, layout):
         has_alpha = deep.has_alpha(opened.data)
     return PictureInfo(
         width=width,

@@ -110,6 +110,13 @@ def stored_bits(data: bytes, format: str) -> int:
     return 8
 
 
+def is_gray_alpha_tiff(data: bytes, layout: Layout) -> bool:
+    """Whether it is a TIFF of 16-bit gray and alpha, which Pillow does not know."""
+    return layout is Layout.TIFF_GRAY_ALPHA or (
+        layout is Layout.TIFF_PLANES and TiffFields(data).numbers(SAMPLES, 1)[:1] == (2,)
+    )
+
+
 def settled_alpha(array: NDArray[np.uint16], data: bytes) -> NDArray[np.uint16]:
     """16-bit TIFF samples `[H, W, C]` with black at zero, and alpha straight, or dropped if it is none."""
     tiff = TiffFields(data)

@@ -276,7 +276,7 @@ def _avif(picture: Picture, options: EncodeOptions) -> tuple[bytes, list[str]]:
 
 
 def _bmp(picture: Picture, options: EncodeOptions) -> tuple[bytes, list[str]]:
-    return _saved(_flattened(picture), "BMP", dpi=picture.dpi), []
+    return _saved(_flattened(picture), "BMP", dpi=picture.dpi or (0, 0)), []  # else Pillow writes 96
 
 
 def _gif(picture: Picture) -> bytes:

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ class TrainingState:
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
 
 
-def train(state: TrainingState, validation: list[Pair], *, state_file: Path) -> Iterator[TrainingProgress]:
+def train(state: TrainingState, validation: list[Pair], *, state_file: Path) -> Generator[TrainingProgress, None, None]:
     """Run until the recipe's end, yielding after every step; the state is saved at every validation and at the end.
 
     Raises:
