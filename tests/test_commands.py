@@ -16,7 +16,7 @@ from hatcli.cli import app
 from hatcli.cli.console import show
 from hatcli.evaluation.speed import Contestant, PeakMemory, Timing, compete, measure_limits
 
-PHOTO = Path(__file__).parent / "data" / "photo" / "branch.png"
+PHOTO = Path(__file__).parent / "data" / "photo" / "budgie.png"
 
 
 def test_doctor_names_device_versions_and_models() -> None:
