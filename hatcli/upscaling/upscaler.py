@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +22,9 @@ from hatcli.upscaling.memory import SHARE_OF_FREE, SMALLEST_TILE, is_out_of_memo
 from hatcli.upscaling.size import SizePlan, Target, plan_size
 from hatcli.upscaling.transparency import bleed
 
+Part = TypeVar("Part")
+Whole = TypeVar("Whole")
+Result = TypeVar("Result")
 ALPHA_MODES = ("model", "bicubic", "drop")
 
 
@@ -272,7 +277,8 @@ class Upscaler:
         total: Tensor | None = None
         for number in range(ensemble.COUNT):
             steps = _forward(network, ensemble.transform(image, number).contiguous())
-            output = ensemble.inverse((yield from _share(steps, number, ensemble.COUNT)), number).float()
+            turned = yield from _mapped(steps, partial(_eighth, number))
+            output = ensemble.inverse(turned, number).float()
             total = output.clone() if total is None else total.add_(output)
         assert total is not None
         return (total / ensemble.COUNT)[0].cpu()
@@ -351,49 +357,40 @@ def _forward(network: nn.Module, image: Tensor) -> Generator[float, None, Tensor
     raise RuntimeError("the network took more steps than it said")
 
 
-def _share(steps: Generator[float, None, Tensor], number: int, count: int) -> Generator[float, None, Tensor]:
-    """Progress of part `number` of `count` as progress of the whole."""
+def _eighth(number: int, done: float) -> float:
+    """Progress of one of the ensemble's runs as progress of all."""
+    return (number + done) / ensemble.COUNT
+
+
+def _mapped(steps: Generator[Part, None, Result], change: Callable[[Part], Whole]) -> Generator[Whole, None, Result]:
+    """What a generator yields, changed; it returns what the generator returns."""
     while True:
         try:
-            done = next(steps)
+            part = next(steps)
         except StopIteration as finished:
-            result: Tensor = finished.value
+            result: Result = finished.value
             return result
-        yield (number + done) / count
+        yield change(part)
 
 
 def _tile_progress(
     steps: Generator[float, None, Tensor], number: int, count: int, before: float
 ) -> Generator[Progress, None, Tensor]:
     """A tile's own progress as progress of its pass, of which `before` was done by larger tiles."""
-    for part in (shared := _Returning(_share(steps, number, count))):
-        yield Progress(before + (1 - before) * part, number + 1, count)
-    yield Progress(before + (1 - before) * (number + 1) / count, number + 1, count)
-    return shared.value
 
+    def progress(done: float) -> Progress:
+        return Progress(before + (1 - before) * (number + done) / count, number + 1, count)
 
-class _Returning:
-    """Iterates a generator and keeps what it returned."""
-
-    def __init__(self, steps: Generator[float, None, Tensor]) -> None:
-        self._steps = steps
-        self.value: Tensor
-
-    def __iter__(self) -> Iterator[float]:
-        self.value = yield from self._steps
+    tile = yield from _mapped(steps, progress)
+    yield progress(1.0)
+    return tile
 
 
 def _scaled(
     steps: Generator[Progress, None, Samples], *, at: float, share: float
 ) -> Generator[Progress, None, Samples]:
     """Progress of a part as progress of the picture."""
-    while True:
-        try:
-            progress = next(steps)
-        except StopIteration as finished:
-            result: Samples = finished.value
-            return result
-        yield Progress(at + share * progress.done, progress.tile, progress.tiles)
+    return _mapped(steps, lambda part: Progress(at + share * part.done, part.tile, part.tiles))
 
 
 def _settle(frontier: _Frontier, *, keep: int, scale: int) -> Iterator[Rows]:
