@@ -62,7 +62,7 @@ MaxMemory = Annotated[
 Threads = Annotated[int | None, _flag(SPEED, "CPU threads; without it, one a core.", "--threads")]
 
 Quality = Annotated[int | None, _flag(PICTURE, "1 to 100, for JPEG, WebP and AVIF.", "-q", "--quality")]
-Lossless = Annotated[bool, _flag(PICTURE, "Lossless WebP or AVIF.", "--lossless")]
+Lossless = Annotated[bool, _flag(PICTURE, "Lossless WebP.", "--lossless")]
 Compression = Annotated[
     int | None, _flag(PICTURE, "0 to 9 for PNG and TIFF; higher is smaller and slower.", "--compression")
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import warnings
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -24,7 +25,9 @@ def reference_network(config: HATConfig) -> nn.Module | None:
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(HATConfig)}
     del values["rgb_mean"]  # spandrel always uses the official one
     build = import_module("spandrel.architectures.HAT.__arch.HAT").HAT
-    network: nn.Module = build(**values, in_chans=3, img_size=64, upsampler="pixelshuffle", resi_connection="1conv")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.meshgrid")
+        network: nn.Module = build(**values, in_chans=3, img_size=64, upsampler="pixelshuffle", resi_connection="1conv")
     return network.eval()
 
 

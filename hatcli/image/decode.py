@@ -63,7 +63,7 @@ def read(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
     Raises:
         InputError: the file cannot be read, is no picture, is damaged, or has more than `max_pixels` pixels.
     """
-    return decode(_read_bytes(path, max_pixels=max_pixels), name=str(path), max_pixels=max_pixels)
+    return decode(read_bytes(path, max_pixels=max_pixels), name=str(path), max_pixels=max_pixels)
 
 
 def decode(data: bytes, *, name: str = "the picture", max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
@@ -87,7 +87,7 @@ def probe(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> PictureInfo:
     Raises:
         InputError: the file cannot be read, is no picture, or has more than `max_pixels` pixels.
     """
-    data = _read_bytes(path, max_pixels=max_pixels)
+    data = read_bytes(path, max_pixels=max_pixels)
     name = str(path)
     format = _recognise(data, name)
     with opening.explained(name, format), opening.pillow_limit(max_pixels):
@@ -113,8 +113,12 @@ def sniff(path: Path) -> str | None:
     return found if found in (*formats.READABLE, *formats.UNREADABLE) else None
 
 
-def _read_bytes(path: Path, *, max_pixels: int) -> bytes:
-    """The whole file, read once: what is checked is what is decoded."""
+def read_bytes(path: Path, *, max_pixels: int) -> bytes:
+    """The whole file, read once: what is checked is what is decoded.
+
+    Raises:
+        InputError: it cannot be read, is a device, or is larger than any picture of `max_pixels` pixels.
+    """
     most = max_pixels * _BYTES_A_PIXEL + _HEADROOM
     try:
         with open(path, "rb") as file:

@@ -126,7 +126,18 @@ def write(
     if not overwrite and _exists(path):
         raise UsageError(f"{path} is there already", hint="add --overwrite to replace it")
     with replacing(path) as file:
-        return _encode_into(file, picture, format, options or EncodeOptions())
+        return write_into(file, picture, format=format, options=options)
+
+
+def write_into(
+    file: BinaryIO, picture: Picture, *, format: str, options: EncodeOptions | None = None
+) -> list[str]:
+    """Encode a picture into an open file that can seek, and tell what of it could not be kept.
+
+    Raises:
+        OutputError: the format cannot hold the picture.
+    """
+    return _encode_into(file, picture, format, options or EncodeOptions())
 
 
 def encode(picture: Picture, *, format: str, options: EncodeOptions | None = None) -> bytes:
