@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from torch import nn
+
 from hatcli.errors import WeightsError
-from hatcli.models import catalog
+from hatcli.models import catalog, zoo
 from hatcli.models.catalog import Entry
 from hatcli.network import checkpoint
-from hatcli.network.hat import HAT
 
 FILE_ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt")
+JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
-class Model(Mapping[int, HAT]):
+class Model(Mapping[int, nn.Module]):
     """A model's networks by native factor, each read from its file on first use.
 
     Attributes:
         name: what people call it: a catalogue name or a file's stem.
         task: `bicubic`, `real`, or None where unknown.
         chosen: whether `auto` chose it.
+        architecture: `HAT`, or what spandrel calls another one.
+        supports_bf16: whether it may be run in bf16; one that may not stays in float32.
     """
+
+    architecture = "HAT"
+    supports_bf16 = True
 
     def __init__(self, name: str, files: Mapping[int, Path], *, task: str | None, chosen: bool = False) -> None:
         self.name, self.task, self.chosen = name, task, chosen
         self.files = dict(sorted(files.items()))
-        self._open: dict[int, HAT] = {}
+        self._open: dict[int, nn.Module] = {}
 
-    def __getitem__(self, scale: int) -> HAT:
+    def __getitem__(self, scale: int) -> nn.Module:
         if scale not in self._open:
             self._open[scale] = checkpoint.load(self.files[scale])
         return self._open[scale]
@@ -46,14 +53,32 @@ def names_file(name: str) -> bool:
 
 
 def open_file(path: Path) -> Model:
-    """The model in a checkpoint of any HAT; its factor is read from its shapes.
+    """The model in a checkpoint: any HAT, and with spandrel installed many other architectures.
+
+    Its factor is read from its shapes.
 
     Raises:
-        WeightsError: see `checkpoint.read`.
+        WeightsError: see `checkpoint.read` and `zoo.load`.
     """
-    network = checkpoint.load(path)
-    model = Model(path.stem, {network.config.upscale: path}, task=None)
-    model._open[network.config.upscale] = network
+    try:
+        network = checkpoint.load(path)
+    except checkpoint.NotHATError as error:
+        if not zoo.is_available():
+            raise WeightsError(error.message, hint=zoo.INSTALL_HINT) from None
+        return _foreign(path)
+    return _opened(path, network.config.upscale, network)
+
+
+def _foreign(path: Path) -> Model:
+    network = zoo.load(path)
+    model = _opened(path, network.scale, network)
+    model.architecture, model.supports_bf16 = network.architecture, network.supports_bfloat16
+    return model
+
+
+def _opened(path: Path, scale: int, network: nn.Module) -> Model:
+    model = Model(path.stem, {scale: path}, task=None)
+    model._open[scale] = network
     return model
 
 
@@ -85,3 +110,25 @@ def open_installed(name: str, *, scale: int | None = None) -> Model:
     if not files:
         raise WeightsError(f"{entries[0].name} is not installed", hint=f"hat download {entries[0].name}")
     return Model(entries[0].name, files, task=entries[0].task, chosen=name == "auto")
+
+
+def remarks(model: Model, *, scale: float | None, reached: int, sources: Iterable[Path | None]) -> list[str]:
+    """What people should know before a run with this model, a sentence each.
+
+    Args:
+        scale: the factor that was asked for, or None: a size in pixels, or the model's own.
+        reached: the factor the model's passes reach together for it.
+        sources: the pictures; None is stdin.
+    """
+    said = []
+    if model.architecture != "HAT":
+        said.append(f"{model.name} is a {model.architecture} network, run through spandrel")
+    if not model.supports_bf16:
+        said.append(f"{model.architecture} does not support bf16 and runs in fp32")
+    if scale is not None and reached > scale:
+        natives = ", ".join(f"x{native}" for native in model)
+        said.append(f"{model.name} has {natives}: x{scale:g} is its x{reached} reduced once")
+    jpeg = next((path for path in sources if path is not None and path.suffix.lower() in JPEG_ENDINGS), None)
+    if model.task == "bicubic" and jpeg is not None:
+        said.append(f"{jpeg.name} is a JPEG and {model.name} was made for clean pictures: try -n real-hat")
+    return said

@@ -27,6 +27,10 @@ SUM_TOLERANCE = 1 << 20  # bytes a zip's members may claim beyond the file itsel
 EXPORT_HINT = "save its state dict again with torch.save, or convert it where you trust it"
 
 
+class NotHATError(WeightsError):
+    """Weights, but of another architecture."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """What a file holds: the configuration, every tensor under its official key, and the file's own metadata."""
@@ -44,13 +48,26 @@ def read(path: Path) -> Checkpoint:
     Raises:
         WeightsError: not there, not weights, damaged, unsafe, or not a HAT.
     """
-    kind = sniff(path)
-    tensors, metadata = _read_safetensors(path) if kind == "safetensors" else (_read_pickle(path), {})
+    tensors, metadata = _read(path)
     state = canonical(tensors, name=path.name)
     config = infer_config(state, name=path.name)
     if CONFIG_KEY in metadata:
         config = HATConfig.from_json(metadata[CONFIG_KEY])
     return Checkpoint(config=config, state=_complete(state, config, name=path.name), metadata=metadata)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint of whatever network, under the keys they have there; opened as `read` does.
+
+    Raises:
+        WeightsError: not there, not weights, damaged or unsafe.
+    """
+    return unwrapped(_read(path)[0], name=path.name)
+
+
+def _read(path: Path) -> tuple[Any, dict[str, str]]:
+    """A file's content and its metadata."""
+    return _read_safetensors(path) if sniff(path) == "safetensors" else (_read_pickle(path), {})
 
 
 def load(path: Path) -> HAT:
@@ -162,6 +179,19 @@ def canonical(tensors: Any, *, name: str = "the checkpoint") -> dict[str, Tensor
     Raises:
         WeightsError: there is no state dict inside.
     """
+    state = unwrapped(tensors, name=name)
+    for prefix in PREFIXES:
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def unwrapped(tensors: Any, *, name: str = "the checkpoint") -> dict[str, Tensor]:
+    """Tensors under the keys they were saved with, out of wrappers such as `params_ema`.
+
+    Raises:
+        WeightsError: there is no state dict inside.
+    """
     for _ in range(3):  # wrappers inside wrappers
         if not isinstance(tensors, dict):
             raise WeightsError(f"{name} holds a {type(tensors).__name__}, not a state dict", hint=EXPORT_HINT)
@@ -170,9 +200,6 @@ def canonical(tensors: Any, *, name: str = "the checkpoint") -> dict[str, Tensor
             break
         tensors = inner
     state = {str(key): value for key, value in tensors.items() if isinstance(value, Tensor)}
-    for prefix in PREFIXES:
-        if state and all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
     if not state:
         raise WeightsError(f"{name} holds no tensors", hint="HAT weights are .safetensors or .pth files")
     return state
@@ -198,7 +225,7 @@ def infer_config(state: dict[str, Tensor], *, name: str = "the checkpoint") -> H
         f"{group}overlap_attn.relative_position_bias_table",
     ]
     if missing := [key for key in needed if key not in state]:
-        raise WeightsError(
+        raise NotHATError(
             f"{name} is not a HAT checkpoint{_guess(state)}: it has no {missing[0]}",
             hint="HAT weights only; `hat models` lists known ones",
         )
