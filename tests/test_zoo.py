@@ -40,7 +40,7 @@ needs_spandrel = pytest.mark.skipif(find_spec("spandrel") is None, reason="needs
 
 def built(name: str, **changes: Any) -> nn.Module:
     """A random network of spandrel's."""
-    zoo._spandrel()
+    zoo.library()
     path, configuration = NETWORKS[name]
     module, _, kind = path.rpartition(".")
     torch.manual_seed(1)
@@ -203,7 +203,7 @@ def test_spandrel_starts_without_torchvision_and_no_stand_in_stays_behind() -> N
     code = (
         "import sys; from hatcli.models import zoo; hidden = sys.meta_path.insert(0, type('Hidden', (), {"
         "'find_spec': staticmethod(lambda name, *_: (_ for _ in ()).throw(RuntimeError('operator nms does not exist'))"
-        " if name == 'torchvision' else None)})); zoo._spandrel(); "
+        " if name == 'torchvision' else None)})); zoo.library(); "
         "print([name for name in sys.modules if name.startswith('torchvision')])"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
