@@ -193,7 +193,7 @@ def test_spandrel_is_never_given_a_file(tmp_path: Path, monkeypatch: pytest.Monk
 
     with (tmp_path / "hostile.pth").open("wb") as file:
         pickle.dump({"model.0.weight": Payload()}, file)
-    monkeypatch.setattr(zoo, "_spandrel", lambda: pytest.fail("spandrel was reached"))
+    monkeypatch.setattr(zoo, "library", lambda: pytest.fail("spandrel was reached"))
     assert "hostile.pth" in refusal(tmp_path / "hostile.pth").message
     assert not (tmp_path / "ran").exists()
 
