@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from hatcli.cli.attribute import attribute
 from hatcli.cli.bench import bench
+from hatcli.cli.compare import compare
 from hatcli.cli.convert import convert
 from hatcli.cli.doctor import doctor
 from hatcli.cli.download import download
@@ -29,6 +31,8 @@ app.command()(upscale)
 app.command()(download)
 app.add_typer(models)
 app.command()(evaluate)
+app.command()(compare)
+app.command()(attribute)
 app.command()(convert)
 app.command()(train)
 app.command()(bench)
