@@ -57,5 +57,7 @@ def write_error(path: Path, error: OSError) -> OutputError:
         errno.EISDIR: (f"{path} is a folder", "name a file"),
         errno.ENAMETOOLONG: (f"the name {name} is too long", "name the output with -o"),
     }
+    if error.errno == errno.ENOENT and path.parent.is_dir():
+        return OutputError(f"nothing can be written in {path.parent}", hint="choose another place with -o")
     message, hint = reasons.get(error.errno or 0, (f"{name} cannot be written: {error.strerror or error}", None))
     return OutputError(message, hint=hint)

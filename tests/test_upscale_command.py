@@ -206,3 +206,18 @@ def test_exact_widths_and_other_factors(photo: Path, weights: Path) -> None:
         output = photo.with_name("out.png")
         assert hat(photo, "-o", output, "-n", weights, "--overwrite", *options).exit_code == 0
         assert (decode.read(output).width, decode.read(output).height) == size
+
+
+def test_a_folder_that_takes_no_files_is_refused_before_any_work(photo: Path, weights: Path) -> None:
+    (photo.parent / "file").write_text("not a folder")
+    result = hat(photo, "-o", photo.parent / "file" / "out.png", "-n", weights)
+    assert "is not a folder" in refused(result, 5)
+    assert "device" not in result.stderr
+
+
+def test_a_jpeg_given_to_a_clean_model_is_told_of_real_hat(photo: Path) -> None:
+    picture = photo.with_suffix(".jpg")
+    encode.write(decode.read(photo), picture, overwrite=False)
+    result = hat(picture, "-n", "hat-t", "-s", "2.5", "--dry-run")
+    assert "real-hat" in result.stderr
+    assert "x3 reduced once" in result.stderr

@@ -5,10 +5,12 @@ from __future__ import annotations
 import glob
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hatcli.atomic import PREFIX, SUFFIX, write_error
 from hatcli.errors import UsageError
 from hatcli.image import decode, encode
 
@@ -218,6 +220,23 @@ def check_outputs(jobs: list[Job]) -> None:
                 hint="use --name, --suffix or another --format to tell them apart",
             )
         outputs[folded] = job
+
+
+def check_targets(jobs: list[Job]) -> None:
+    """Refuse, before any work, folders that results could not be written to.
+
+    Raises:
+        OutputError: such a folder is not one, is read-only, or does not exist and cannot be made.
+    """
+    for folder in {job.output.parent for job in jobs if job.output is not None}:
+        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        probe = existing / f"{PREFIX}{secrets.token_hex(6)}{SUFFIX}"
+        try:
+            with open(probe, "xb"):
+                pass
+        except OSError as error:
+            raise write_error(folder / "results", error) from error
+        probe.unlink()
 
 
 def _same_file(source: Path | None, output: Path) -> bool:

@@ -108,7 +108,13 @@ def _one(job: Job, upscaler: Upscaler, plan: Plan, began: float) -> Iterator[Eve
     container = output_format(job, picture, plan.format)
     has_alpha = picture.alpha is not None and upscaler.settings.alpha != "drop"
     notes = encode.check_format(
-        container, width=size.width, height=size.height, bits=picture.bits, alpha=has_alpha, gray=picture.is_gray
+        container,
+        width=size.width,
+        height=size.height,
+        bits=picture.bits,
+        alpha=has_alpha,
+        gray=picture.is_gray,
+        options=plan.options,
     )
     steps = upscaler.upscale(picture, plan.target)
     while True:
@@ -117,7 +123,7 @@ def _one(job: Job, upscaler: Upscaler, plan: Plan, began: float) -> Iterator[Eve
         except StopIteration as finished:
             result: Picture = finished.value
             break
-    write(result, job, container=container, plan=plan)
+    lost = write(result, job, container=container, plan=plan)
     yield Outcome(
         job,
         "done",
@@ -126,7 +132,7 @@ def _one(job: Job, upscaler: Upscaler, plan: Plan, began: float) -> Iterator[Eve
         source_width=picture.width,
         source_height=picture.height,
         seconds=time.monotonic() - began,
-        notes=(*picture.notes, *notes),
+        notes=tuple(dict.fromkeys((*picture.notes, *notes, *lost))),
     )
 
 
@@ -167,14 +173,14 @@ def check_ending(output: Path) -> str:
     return known
 
 
-def write(picture: Picture, job: Job, *, container: str, plan: Plan) -> None:
-    """The result to its file, atomically, or to stdout."""
+def write(picture: Picture, job: Job, *, container: str, plan: Plan) -> list[str]:
+    """The result to its file, atomically, or to stdout; returns what the format could not hold, a sentence each."""
     if job.output is None:
         sys.stdout.buffer.write(encode.encode(picture, format=container, options=plan.options))
         sys.stdout.buffer.flush()
-        return
+        return []
     try:
         job.output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(Path(job.output.parent), error) from error
-    encode.write(picture, job.output, format=container, options=plan.options, overwrite=plan.overwrite)
+    return encode.write(picture, job.output, format=container, options=plan.options, overwrite=plan.overwrite)

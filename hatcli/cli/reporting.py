@@ -30,7 +30,7 @@ class Reporter:
 
     def run(self, jobs: list[Job], found: Found, upscaler: Upscaler, plan: Plan, model: Model) -> None:
         """Run every job and report it."""
-        self._start(jobs, upscaler, model)
+        self._start(jobs, upscaler, plan, model)
         began = time.monotonic()
         try:
             self._drive(jobs, upscaler, plan)
@@ -65,12 +65,19 @@ class Reporter:
                     if self.fail_fast and event.status == "failed":
                         return
 
-    def _start(self, jobs: list[Job], upscaler: Upscaler, model: Model) -> None:
+    def _start(self, jobs: list[Job], upscaler: Upscaler, plan: Plan, model: Model) -> None:
+        from hatcli.models.opening import remarks
+
         choice = upscaler.choice
         natives = ", ".join(f"x{scale}" for scale in upscaler.native)
-        how = " (the best installed; `hat models` lists better ones)" if model.chosen else ""
+        how = " (the best installed; `hat models` lists others)" if model.chosen else ""
         self.console.say(f"model {show(model.name)} {natives}{how}")
         self.console.say(f"device {choice.device} in {choice.precision}: {choice.why}")
+        scale = plan.target.scale
+        reached = upscaler.plan(1000, 1000, plan.target).product if scale else 0
+        notes = remarks(model, scale=scale, reached=reached, sources=[job.source.path for job in jobs])
+        for note in notes:
+            self.console.say(f"note: {show(note)}")
         self._emit(
             "start",
             pictures=len(jobs),
@@ -78,6 +85,7 @@ class Reporter:
             device=str(choice.device),
             precision=choice.precision,
             why=choice.why,
+            notes=notes,
         )
 
     def _outcome(self, outcome: Outcome, jobs: int) -> None:
@@ -157,7 +165,7 @@ class Reporter:
         from hatcli.image import decode
         from hatcli.upscaling.memory import run_bytes
 
-        self._start(jobs, upscaler, model)
+        self._start(jobs, upscaler, plan, model)
         errors: list[HatError | None] = []
         for job in jobs:
             if job.source.path is None:

@@ -239,6 +239,7 @@ def plan_jobs(found: Found, output: str | None, naming: Naming, plan: Plan, nati
             from hatcli.batch.run import check_ending
 
             check_ending(job.output)
+    files.check_targets(jobs)
     return jobs
 
 

@@ -129,9 +129,7 @@ def write(
         return write_into(file, picture, format=format, options=options)
 
 
-def write_into(
-    file: BinaryIO, picture: Picture, *, format: str, options: EncodeOptions | None = None
-) -> list[str]:
+def write_into(file: BinaryIO, picture: Picture, *, format: str, options: EncodeOptions | None = None) -> list[str]:
     """Encode a picture into an open file that can seek, and tell what of it could not be kept.
 
     Raises:
