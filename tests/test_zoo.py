@@ -40,7 +40,7 @@ needs_spandrel = pytest.mark.skipif(find_spec("spandrel") is None, reason="needs
 
 def built(name: str, **changes: Any) -> nn.Module:
     """A random network of spandrel's."""
-    zoo.library()
+    zoo.spandrel_module()
     path, configuration = NETWORKS[name]
     module, _, kind = path.rpartition(".")
     torch.manual_seed(1)
@@ -193,7 +193,7 @@ def test_spandrel_is_never_given_a_file(tmp_path: Path, monkeypatch: pytest.Monk
 
     with (tmp_path / "hostile.pth").open("wb") as file:
         pickle.dump({"model.0.weight": Payload()}, file)
-    monkeypatch.setattr(zoo, "library", lambda: pytest.fail("spandrel was reached"))
+    monkeypatch.setattr(zoo, "spandrel_module", lambda: pytest.fail("spandrel was reached"))
     assert "hostile.pth" in refusal(tmp_path / "hostile.pth").message
     assert not (tmp_path / "ran").exists()
 
@@ -203,7 +203,7 @@ def test_spandrel_starts_without_torchvision_and_no_stand_in_stays_behind() -> N
     code = (
         "import sys; from hatcli.models import zoo; hidden = sys.meta_path.insert(0, type('Hidden', (), {"
         "'find_spec': staticmethod(lambda name, *_: (_ for _ in ()).throw(RuntimeError('operator nms does not exist'))"
-        " if name == 'torchvision' else None)})); zoo.library(); "
+        " if name == 'torchvision' else None)})); zoo.spandrel_module(); "
         "print([name for name in sys.modules if name.startswith('torchvision')])"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

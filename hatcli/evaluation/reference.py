@@ -16,7 +16,7 @@ def reference_network(config: HATConfig) -> nn.Module | None:
     """spandrel's HAT with random weights, in eval mode; None without spandrel."""
     if not zoo.is_available():
         return None
-    zoo.library()  # some of its other architectures need help to be imported
+    zoo.spandrel_module()  # some of its other architectures need help to be imported
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(HATConfig)}
     del values["rgb_mean"]  # spandrel always uses the official one
     build = import_module("spandrel.architectures.HAT.__arch.HAT").HAT

@@ -87,7 +87,7 @@ def is_available() -> bool:
 
 def _described(state: dict[str, Tensor], *, name: str) -> Any:
     """spandrel's description of a state dict, in float32 on the CPU."""
-    spandrel = library()
+    spandrel = spandrel_module()
     floats = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     try:
         with warnings.catch_warnings():
@@ -122,7 +122,7 @@ def _suitable(descriptor: Any, *, name: str) -> Any:
     return descriptor
 
 
-def library() -> Any:
+def spandrel_module() -> Any:
     """The library.
 
     Raises:
