@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -245,3 +246,18 @@ def test_configuration_survives_json() -> None:
         HATConfig.from_json('{"colour": 1}')
     with pytest.raises(WeightsError):
         HATConfig.from_json("[1")
+
+
+@pytest.mark.parametrize("switch", ["cab", "channel_attention", "ocab"])
+def test_an_ablated_network_has_fewer_parameters_and_computes_the_same_both_ways(switch: str, tmp_path: Path) -> None:
+    whole = tiny(conv_scale=1.0)
+    config = dataclasses.replace(whole, **{switch: False})
+    model = lively(config).double()
+    assert sum(p.numel() for p in model.parameters()) < sum(p.numel() for p in HAT(whole).parameters())
+    image = torch.rand(1, 3, 9, 13, dtype=torch.float64)
+    with_gradients = model(image).detach()
+    with torch.no_grad():
+        assert (model(image) - with_gradients).abs().max() < 1e-12
+    path = tmp_path / "ablated.safetensors"
+    checkpoint.write(path, config=config, state=model.float().state_dict())
+    assert checkpoint.load(path).config == config

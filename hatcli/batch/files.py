@@ -6,12 +6,16 @@ import glob
 import os
 import re
 import secrets
-from collections.abc import Iterator
+import shutil
+import string
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from hatcli.atomic import PREFIX, SUFFIX, write_error
-from hatcli.errors import UsageError
+from hatcli.errors import OutputError, UsageError
 from hatcli.image import decode, encode
 
 STREAM = "-"  # stdin as an input, stdout as an output
@@ -40,11 +44,13 @@ class Found:
         files: pictures, in order.
         passed_over: files in folders that are no pictures, are hidden, or are results of an earlier run.
         from_folder: whether a folder, a glob or a list was among the inputs.
+        unreadable: what the system said about folders that could not be listed.
     """
 
     files: list[InputFile] = field(default_factory=list)
     passed_over: int = 0
     from_folder: bool = False
+    unreadable: list[OSError] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,11 @@ class Naming:
             if "/" in template or "\\" in template or "\0" in template:
                 raise UsageError(f"{template!r} names a folder, not a file", hint="folders go into --output")
             try:
+                named = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+                if not named <= set(FIELDS):
+                    raise ValueError
                 template.format(**dict.fromkeys(FIELDS, ""))
-            except (KeyError, ValueError, IndexError):
+            except ValueError:
                 fields = " ".join(f"{{{name}}}" for name in FIELDS)
                 raise UsageError(f"{template!r} is not a name template", hint=f"fields: {fields}") from None
 
@@ -91,14 +100,14 @@ class Naming:
             return suffix
         return encode.ending_for(source_format if encode.format_for(source_format) else "PNG")
 
-    def own_result(self, path: Path) -> bool:
-        """Whether a file looks like this naming's result for another file beside it."""
+    def own_result(self, path: Path, beside: Callable[[Path], frozenset[str]]) -> bool:
+        """Whether a file looks like this naming's result for another file in its folder, whose stems `beside` knows."""
         if self.name is not None or "{" not in self.suffix:
             return False
         pattern = re.escape(self.suffix).replace(r"\{scale\}", r"\d+(\.\d+)?")
         pattern = re.sub(r"\\\{\w+\\\}", ".+?", pattern)
         match = re.fullmatch(f"(?P<stem>.+?){pattern}", path.stem, flags=re.DOTALL)
-        return match is not None and any(path.parent.glob(f"{glob.escape(match['stem'])}.*"))
+        return match is not None and match["stem"] in beside(path.parent)
 
 
 def find(inputs: list[str], *, recursive: bool, naming: Naming, output: Path | None = None) -> Found:
@@ -115,15 +124,18 @@ def find(inputs: list[str], *, recursive: bool, naming: Naming, output: Path | N
     """
     found = Found()
     seen: set[str] = set()
+    beside = lru_cache(maxsize=8)(_stems)
     for given in _expanded(inputs, found):
         if given == STREAM:
+            if any(file.path is None for file in found.files):
+                raise UsageError("stdin can be one input only", hint="name - once")
             found.files.append(InputFile(None, Path("stdin")))
             continue
         path = Path(given)
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112  (a name that no file can have is no error here)
             found.from_folder = True
-            candidates = _walk(path, recursive=recursive, avoid=output)
-        elif path.exists():
+            candidates = _walk(path, recursive=recursive, avoid=output, unreadable=found.unreadable)
+        elif os.path.exists(path):  # noqa: PTH110
             candidates = iter([(path, Path(path.name))])
         else:
             raise UsageError(f"there is no file {path}", hint="check the spelling; quote names with spaces")
@@ -131,7 +143,7 @@ def find(inputs: list[str], *, recursive: bool, naming: Naming, output: Path | N
             identity = os.path.realpath(file)
             if identity in seen:
                 continue
-            if path.is_dir() and (naming.own_result(file) or decode.sniff(file) is None):
+            if path.is_dir() and (naming.own_result(file, beside) or decode.sniff(file) is None):
                 found.passed_over += 1
                 continue
             seen.add(identity)
@@ -144,13 +156,18 @@ def find(inputs: list[str], *, recursive: bool, naming: Naming, output: Path | N
     return found
 
 
+def _stems(folder: Path) -> frozenset[str]:
+    """The names of a folder's files without their endings."""
+    return frozenset(Path(name).stem for name in os.listdir(folder))  # noqa: PTH208
+
+
 def _expanded(inputs: list[str], found: Found) -> Iterator[str]:
     """Lists and globs to plain names; a name that exists is never taken for a pattern."""
     for given in inputs:
-        if given.startswith("@") and not Path(given).exists():
+        if given.startswith("@") and not os.path.exists(given):  # noqa: PTH110
             found.from_folder = True
             yield from _listed(Path(given[1:]))
-        elif given != STREAM and glob.has_magic(given) and not Path(given).exists():
+        elif given != STREAM and glob.has_magic(given) and not os.path.exists(given):  # noqa: PTH110
             found.from_folder = True
             matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207  (absolute patterns too)
             if not matches:
@@ -168,10 +185,12 @@ def _listed(path: Path) -> Iterator[str]:
     yield from (line for line in lines if line.strip())
 
 
-def _walk(folder: Path, *, recursive: bool, avoid: Path | None) -> Iterator[tuple[Path, Path]]:
+def _walk(
+    folder: Path, *, recursive: bool, avoid: Path | None, unreadable: list[OSError]
+) -> Iterator[tuple[Path, Path]]:
     """Files below a folder with their place in it; hidden ones are left out, links to folders are followed once."""
     visited: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=unreadable.append):
         identity = os.path.realpath(parent)
         if identity in visited or (
             avoid is not None and identity == os.path.realpath(avoid) != os.path.realpath(folder)
@@ -188,31 +207,46 @@ def _walk(folder: Path, *, recursive: bool, avoid: Path | None) -> Iterator[tupl
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to enlarge and where the result goes; None as output: stdout."""
+    """One picture to enlarge and where the result goes; None as output: stdout.
+
+    Attributes:
+        root: the folder whose journal the result belongs to, or None: to no journal.
+        at_least: bytes the result takes on the disk, guessed low; 0 where nothing is known.
+    """
 
     source: InputFile
     output: Path | None
+    root: Path | None = None
+    at_least: int = 0
 
 
 def check_outputs(jobs: list[Job]) -> None:
-    """Refuse, before any work, outputs that would overwrite an input or each other.
+    """Refuse, before any work, outputs that would overwrite an input or each other, or that are folders.
 
     Raises:
         UsageError: naming the first such pair.
     """
     inputs = {os.path.realpath(job.source.path): job.source for job in jobs if job.source.path is not None}
+    same_file = {}  # by device and number, which hard links share
+    for name, source in inputs.items():
+        with suppress(OSError):  # it will be reported when its turn comes
+            status = os.stat(name)  # noqa: PTH116
+            same_file[status.st_dev, status.st_ino] = source
     outputs: dict[str, Job] = {}
     for job in jobs:
         if job.output is None:
             continue
         identity = os.path.realpath(job.output)
-        clash = inputs.get(identity) or next(
-            (job.source for _ in [0] if job.output.exists() and _same_file(job.source.path, job.output)), None
-        )
+        clash = inputs.get(identity)
+        with suppress(OSError):  # it does not exist, which is how it should be
+            status = os.stat(job.output)  # noqa: PTH116
+            clash = clash or same_file.get((status.st_dev, status.st_ino))
         if clash is not None:
             raise UsageError(
                 f"the output {job.output} is the input {clash.label}", hint="choose another name with -o or --suffix"
             )
+        if os.path.isdir(job.output):  # noqa: PTH112
+            raise UsageError(f"the output {job.output} is a folder", hint="choose another name with -o or --suffix")
         folded = os.path.normcase(identity)
         if folded in outputs:
             raise UsageError(
@@ -229,7 +263,7 @@ def check_targets(jobs: list[Job]) -> None:
         OutputError: such a folder is not one, is read-only, or does not exist and cannot be made.
     """
     for folder in {job.output.parent for job in jobs if job.output is not None}:
-        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        existing = _existing(folder)
         probe = existing / f"{PREFIX}{secrets.token_hex(6)}{SUFFIX}"
         try:
             with open(probe, "xb"):
@@ -239,8 +273,28 @@ def check_targets(jobs: list[Job]) -> None:
         probe.unlink()
 
 
-def _same_file(source: Path | None, output: Path) -> bool:
-    try:
-        return source is not None and os.path.samefile(source, output)  # noqa: PTH121
-    except OSError:
-        return False
+def check_room(jobs: list[Job]) -> None:
+    """Refuse, before any work, more than the disks can hold, by a guess that is rather too low than too high.
+
+    Raises:
+        OutputError: the results surely do not fit.
+    """
+    needed: dict[int, int] = {}
+    places: dict[int, Path] = {}
+    for job in jobs:
+        if job.output is not None and job.at_least:
+            folder = _existing(job.output.parent)
+            disk = folder.stat().st_dev
+            needed[disk] = needed.get(disk, 0) + job.at_least
+            places[disk] = folder
+    for disk, size in needed.items():
+        free = shutil.disk_usage(places[disk]).free
+        if size > free:
+            raise OutputError(
+                f"the results need at least {size / 1e9:.1f} GB, and {places[disk]} has {free / 1e9:.1f} GB left",
+                hint="free some space, or write elsewhere with -o",
+            )
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))  # noqa: PTH110

@@ -1,21 +1,32 @@
-"""Jobs to outcomes, one picture after the other; a picture that fails is told and the rest goes on."""
+"""Jobs to outcomes: reading, enlarging and writing overlap; a picture that fails is told and the rest goes on."""
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hatcli.atomic import write_error
+from hatcli.batch import reading
+from hatcli.batch.belt import Belt
 from hatcli.batch.files import Job
-from hatcli.errors import HatError, InputError, UsageError
+from hatcli.batch.journal import Journal
+from hatcli.batch.writing import output_format, write
+from hatcli.errors import HatError, MemoryLimitError, OutputError, UsageError
 from hatcli.image import decode, encode
 from hatcli.image.encode import EncodeOptions
 from hatcli.image.picture import Picture
 from hatcli.upscaling.size import Target
 from hatcli.upscaling.upscaler import Progress, Upscaler
+
+READ_AHEAD = 256 << 20  # bytes of decoded pictures that wait for the network (one picture always may)
+READ_AHEAD_PICTURES = 16
+UNWRITTEN = 512 << 20  # bytes of results that wait to be written (one result always may)
+_END_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next picture would fail alike, after minutes of work
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,8 @@ class Plan:
         skip_existing: whether pictures whose output exists are passed over.
         only_if_smaller: whether pictures that reach the target already are passed over.
         max_pixels: the largest input that is opened.
+        fail_fast: whether the first failure ends the run.
+        writers: threads that encode and write while the next picture is enlarged.
     """
 
     target: Target
@@ -39,6 +52,8 @@ class Plan:
     skip_existing: bool = False
     only_if_smaller: bool = False
     max_pixels: int = decode.DEFAULT_MAX_PIXELS
+    fail_fast: bool = False
+    writers: int = 2
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,7 @@ class Outcome:
         reason: why it was skipped.
         width, height: of the result, in pixels; 0 unless done.
         source_width, source_height: of the input, in pixels; 0 if it was not read.
-        seconds: from reading to the finished file.
+        seconds: from the start of its enlarging to the finished file.
         notes: what was decided on the way, a sentence each.
     """
 
@@ -85,34 +100,156 @@ class Outcome:
 Event = Started | Advanced | Outcome
 
 
-def run(jobs: list[Job], upscaler: Upscaler, plan: Plan) -> Iterator[Event]:
-    """Each job in turn: `Started`, any number of `Advanced`, one `Outcome`."""
-    for job in jobs:
-        yield Started(job)
+@dataclass(frozen=True)
+class _Read:
+    """A job whose picture is decoded, or that ended before."""
+
+    job: Job
+    loaded: reading.Loaded | None = None
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class _Result:
+    """An enlarged picture that has to be written."""
+
+    job: Job
+    picture: Picture
+    loaded: reading.Loaded
+    container: str
+    notes: tuple[str, ...]
+    began: float
+
+
+def run(
+    jobs: list[Job], upscaler: Upscaler, plan: Plan, *, journals: dict[Path, Journal] | None = None
+) -> Generator[Event, None, None]:
+    """Each job: `Started`, any number of `Advanced`, one `Outcome`, which may come while a later job runs.
+
+    A failure ends the run after what is finished has been written if `plan.fail_fast`, or if the disk is full. Closing
+    the generator does so as well, except that nobody hears of the outcomes: no temporary file stays.
+
+    Args:
+        journals: open ones by `Job.root`; results below other folders are not noted anywhere.
+    """
+    known = journals or {}
+    belt: Belt[_Read] = Belt(most_bytes=READ_AHEAD, most_items=READ_AHEAD_PICTURES)
+    decoder = reading.Isolated() if len(jobs) > 1 else reading.InProcess()
+    with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(plan.writers, "write") as writers:
+        piped = sys.stdin.buffer.read() if any(job.source.path is None for job in jobs) else b""
+        reader_done = reader.submit(_read_all, jobs, belt, decoder, plan, known, piped)
+        writing = _Writing(writers, plan, known)
+        try:
+            yield from _until_failure(_enlarge_all(belt, upscaler, plan, writing), plan)
+            belt.stop()
+            yield from writing.finished(all_of_them=True)
+        finally:
+            belt.stop()
+            decoder.close()
+        reader_done.result()  # a bug in the reader's thread must not pass for the end of the jobs
+
+
+def _until_failure(events: Iterator[Event], plan: Plan) -> Iterator[Event]:
+    """The events up to a failure after which the others make no sense."""
+    for event in events:
+        yield event
+        if isinstance(event, Outcome) and event.error is not None and (plan.fail_fast or disk_ended(event.error)):
+            return
+
+
+def disk_ended(error: HatError) -> bool:
+    """Whether a failure says that nothing more can be written."""
+    cause = error.__cause__
+    return isinstance(error, OutputError) and isinstance(cause, OSError) and cause.errno in _END_OF_DISK
+
+
+def _read_all(
+    jobs: list[Job],
+    belt: Belt[_Read],
+    decoder: reading.Decoder,
+    plan: Plan,
+    journals: dict[Path, Journal],
+    piped: bytes,
+) -> None:
+    """Decode picture after picture onto the belt, in order; the reader's thread."""
+    try:
+        for job in jobs:
+            read = _read(job, decoder, plan, journals, piped)
+            size = 0 if read.loaded is None else _bytes(read.loaded.picture)
+            if not belt.put(read, size=size):
+                return
+    finally:
+        belt.finish()
+
+
+def _read(job: Job, decoder: reading.Decoder, plan: Plan, journals: dict[Path, Journal], piped: bytes) -> _Read:
+    if reason := reason_to_skip(job, plan, journals):
+        return _Read(job, outcome=Outcome(job, "skipped", reason=reason))
+    try:
+        if job.source.path is None:
+            picture = reading.from_bytes(piped, name="stdin", max_pixels=plan.max_pixels)
+            return _Read(job, reading.Loaded(picture, reading.stamp_of(piped, modified=0)))
+        return _Read(job, decoder.load(job.source.path, max_pixels=plan.max_pixels))
+    except HatError as error:
+        return _Read(job, outcome=Outcome(job, "failed", error=error))
+
+
+def reason_to_skip(job: Job, plan: Plan, journals: dict[Path, Journal]) -> str | None:
+    """Why nothing has to be done, or None."""
+    if job.output is None:
+        return None
+    journal = journals.get(job.root) if job.root is not None else None
+    if journal is not None and job.source.path is not None and journal.is_finished(job.output, job.source.path):
+        return "it is finished already"
+    return "its output exists" if plan.skip_existing and os.path.lexists(job.output) else None
+
+
+def _bytes(picture: Picture) -> int:
+    return picture.pixels.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
+
+
+def _enlarge_all(belt: Belt[_Read], upscaler: Upscaler, plan: Plan, writing: _Writing) -> Iterator[Event]:
+    """Picture after picture through the network, results to the writers."""
+    for read in belt:
+        yield Started(read.job)
+        yield from writing.finished()
+        if read.loaded is None:
+            assert read.outcome is not None
+            yield read.outcome
+            continue
         began = time.monotonic()
         try:
-            yield from _one(job, upscaler, plan, began)
+            result = yield from _enlarge(read.job, read.loaded, upscaler, plan, began)
         except HatError as error:
-            yield Outcome(job, "failed", error=error, seconds=time.monotonic() - began)
+            yield Outcome(read.job, "failed", error=error, seconds=time.monotonic() - began)
+            continue
+        except MemoryError:
+            large = MemoryLimitError("the picture and its result do not fit into memory", hint="choose a smaller scale")
+            yield Outcome(read.job, "failed", error=large, seconds=time.monotonic() - began)
+            continue
+        if result is None:
+            yield Outcome(read.job, "skipped", reason="it is large enough already")
+            continue
+        yield from writing.make_room(_bytes(result.picture))
+        writing.add(result)
+    yield from writing.finished(all_of_them=True)
 
 
-def _one(job: Job, upscaler: Upscaler, plan: Plan, began: float) -> Iterator[Event]:
-    if job.output is not None and job.output.exists() and plan.skip_existing:
-        yield Outcome(job, "skipped", reason="its output exists")
-        return
-    picture = read(job, max_pixels=plan.max_pixels)
+def _enlarge(
+    job: Job, loaded: reading.Loaded, upscaler: Upscaler, plan: Plan, began: float
+) -> Generator[Event, None, _Result | None]:
+    """One picture through the network; None if it is large enough already."""
+    picture = loaded.picture
     size = upscaler.plan(picture.width, picture.height, plan.target)
     if plan.only_if_smaller and not size.passes:
-        yield Outcome(job, "skipped", reason="it is large enough already")
-        return
+        return None
     container = output_format(job, picture, plan.format)
-    has_alpha = picture.alpha is not None and upscaler.settings.alpha != "drop"
     notes = encode.check_format(
         container,
         width=size.width,
         height=size.height,
         bits=picture.bits,
-        alpha=has_alpha,
+        alpha=picture.alpha is not None and upscaler.settings.alpha != "drop",
         gray=picture.is_gray,
         options=plan.options,
     )
@@ -121,66 +258,59 @@ def _one(job: Job, upscaler: Upscaler, plan: Plan, began: float) -> Iterator[Eve
         try:
             yield Advanced(job, next(steps))
         except StopIteration as finished:
-            result: Picture = finished.value
-            break
-    lost = write(result, job, container=container, plan=plan)
-    yield Outcome(
+            return _Result(job, finished.value, loaded, container, (*picture.notes, *notes), began)
+
+
+class _Writing:
+    """Results on their way to files: how many bytes wait, and which are done."""
+
+    def __init__(self, threads: ThreadPoolExecutor, plan: Plan, journals: dict[Path, Journal]) -> None:
+        self._threads, self._plan, self._journals = threads, plan, journals
+        self._waiting: dict[Future[Outcome], int] = {}
+
+    def add(self, result: _Result) -> None:
+        """Begin to write."""
+        future = self._threads.submit(_write, result, self._plan, self._journals)
+        self._waiting[future] = _bytes(result.picture)
+
+    def make_room(self, size: int) -> Iterator[Outcome]:
+        """Wait until a result of `size` bytes may be added; what got done meanwhile."""
+        while self._waiting and sum(self._waiting.values()) + size > UNWRITTEN:
+            wait(self._waiting, return_when=FIRST_COMPLETED)
+            yield from self.finished()
+
+    def finished(self, *, all_of_them: bool = False) -> Iterator[Outcome]:
+        """What is written by now; or everything, after waiting for it."""
+        if all_of_them:
+            wait(self._waiting)
+        for future in [future for future in self._waiting if future.done()]:
+            del self._waiting[future]
+            yield future.result()
+
+
+def _write(result: _Result, plan: Plan, journals: dict[Path, Journal]) -> Outcome:
+    """One result to its file; a writer's thread."""
+    job, source = result.job, result.loaded.picture
+    journal = journals.get(job.root) if job.root is not None else None
+    try:
+        lost = write(
+            result.picture,
+            job,
+            container=result.container,
+            options=plan.options,
+            overwrite=plan.overwrite,
+            journal=journal,
+            origin=result.loaded.stamp,
+        )
+    except (OutputError, UsageError) as error:
+        return Outcome(job, "failed", error=error, seconds=time.monotonic() - result.began)
+    return Outcome(
         job,
         "done",
-        width=result.width,
-        height=result.height,
-        source_width=picture.width,
-        source_height=picture.height,
-        seconds=time.monotonic() - began,
-        notes=tuple(dict.fromkeys((*picture.notes, *notes, *lost))),
+        width=result.picture.width,
+        height=result.picture.height,
+        source_width=source.width,
+        source_height=source.height,
+        seconds=time.monotonic() - result.began,
+        notes=tuple(dict.fromkeys((*result.notes, *lost))),
     )
-
-
-def read(job: Job, *, max_pixels: int) -> Picture:
-    """The job's picture, from its file or from stdin."""
-    if job.source.path is None:
-        return decode.decode(sys.stdin.buffer.read(), name="stdin", max_pixels=max_pixels)
-    try:
-        return decode.read(job.source.path, max_pixels=max_pixels)
-    except OSError as error:
-        raise InputError(f"{job.source.path} cannot be read: {error.strerror or error}") from error
-
-
-def output_format(job: Job, picture: Picture, wanted: str | None) -> str:
-    """The encoder for a job: as asked, else by the output's ending, else as the input (PNG if that has no encoder).
-
-    Raises:
-        UsageError: the output's ending is no format that can be written.
-    """
-    if wanted is not None:
-        return wanted
-    if job.output is None:
-        return encode.format_for(picture.format) or "PNG"
-    return check_ending(job.output)
-
-
-def check_ending(output: Path) -> str:
-    """The encoder an output's ending means.
-
-    Raises:
-        UsageError: it means none.
-    """
-    known = encode.format_for(output.suffix) if output.suffix else None
-    if known is None:
-        raise UsageError(
-            f"{output.name} has no ending that says its format", hint="end it in .png, .jpg, .webp, .tif or .avif"
-        )
-    return known
-
-
-def write(picture: Picture, job: Job, *, container: str, plan: Plan) -> list[str]:
-    """The result to its file, atomically, or to stdout; returns what the format could not hold, a sentence each."""
-    if job.output is None:
-        sys.stdout.buffer.write(encode.encode(picture, format=container, options=plan.options))
-        sys.stdout.buffer.flush()
-        return []
-    try:
-        job.output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(Path(job.output.parent), error) from error
-    return encode.write(picture, job.output, format=container, options=plan.options, overwrite=plan.overwrite)

@@ -10,8 +10,8 @@ FILES, SIZE, MODEL = "Input and output", "Size", "Model"
 SPEED, PICTURE, RUN = "Speed and memory", "Picture", "Run"
 
 
-def _flag(panel: str, help_text: str, *names: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(*names, help=help_text, rich_help_panel=panel)
+def _flag(panel: str, help_text: str, *names: str, minimum: int | None = None) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(*names, help=help_text, rich_help_panel=panel, min=minimum)
     return option
 
 
@@ -28,8 +28,12 @@ Recursive = Annotated[bool, _flag(FILES, "Folders inside folders too; the tree i
 Suffix = Annotated[str, _flag(FILES, "Added to the stem; fields as in --name.", "--suffix")]
 Name = Annotated[str | None, _flag(FILES, "The whole stem: {stem} {scale} {model} {width} {height}.", "--name")]
 FileFormat = Annotated[str, _flag(FILES, "same, png, jpeg, webp, tiff, avif, bmp or gif.", "-f", "--format", "--ext")]
-Overwrite = Annotated[bool, _flag(FILES, "Replace existing outputs.", "-y", "--overwrite")]
-SkipExisting = Annotated[bool, _flag(FILES, "Pass over pictures whose output exists.", "--skip-existing")]
+Overwrite = Annotated[
+    bool, _flag(FILES, "Replace existing outputs; in a folder, finished ones stay.", "-y", "--overwrite")
+]
+SkipExisting = Annotated[
+    bool, _flag(FILES, "Pass over pictures whose output exists, whoever made it.", "--skip-existing")
+]
 
 Scale = Annotated[
     float | None,
@@ -60,6 +64,10 @@ MaxMemory = Annotated[
     str | None, _flag(SPEED, "Most memory to plan with, such as 4GB; without it, most of what is free.", "--max-memory")
 ]
 Threads = Annotated[int | None, _flag(SPEED, "CPU threads; without it, one a core.", "--threads")]
+
+Jobs = Annotated[
+    int, _flag(SPEED, "Threads that encode and write while the next picture is enlarged.", "-j", "--jobs", minimum=1)
+]
 
 Quality = Annotated[int | None, _flag(PICTURE, "1 to 100, for JPEG, WebP and AVIF.", "-q", "--quality")]
 Lossless = Annotated[bool, _flag(PICTURE, "Lossless WebP.", "--lossless")]

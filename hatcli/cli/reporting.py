@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from hatcli.cli.console import Console, show
-from hatcli.errors import HatError
+from hatcli.errors import HatError, InputError
 
 if TYPE_CHECKING:
     from hatcli.batch.files import Found, Job
+    from hatcli.batch.journal import Journal
     from hatcli.batch.run import Outcome, Plan
     from hatcli.models.opening import Model
     from hatcli.upscaling.upscaler import Upscaler
@@ -24,34 +27,51 @@ PROGRESS_EVERY = 0.5  # seconds between two `progress` lines of one picture
 class Reporter:
     """Says what happens while it happens; raises typer.Exit with the run's exit code at the end."""
 
-    def __init__(self, console: Console, *, as_json: bool, fail_fast: bool) -> None:
-        self.console, self.as_json, self.fail_fast = console, as_json, fail_fast
-        self.outcomes: list[Outcome] = []
+    def __init__(self, console: Console, *, as_json: bool) -> None:
+        self.console, self.as_json = console, as_json
+        self.counts = {"done": 0, "skipped": 0, "failed": 0}
+        self.failures: list[tuple[str, HatError]] = []
+        self.pixels = 0
 
-    def run(self, jobs: list[Job], found: Found, upscaler: Upscaler, plan: Plan, model: Model) -> None:
+    def run(
+        self,
+        jobs: list[Job],
+        found: Found,
+        upscaler: Upscaler,
+        plan: Plan,
+        model: Model,
+        journals: dict[Path, Journal],
+    ) -> None:
         """Run every job and report it."""
         self._start(jobs, upscaler, plan, model)
+        self._unreadable(found)
         began = time.monotonic()
         try:
-            self._drive(jobs, upscaler, plan)
+            self._drive(jobs, upscaler, plan, journals)
         finally:
             self._summary(found, time.monotonic() - began, len(jobs), upscaler, model)
-        if code := exit_code([outcome.error for outcome in self.outcomes if outcome.error is not None], len(jobs)):
+        if code := exit_code([error for _, error in self.failures], len(jobs)):
             raise typer.Exit(code)
 
-    def _drive(self, jobs: list[Job], upscaler: Upscaler, plan: Plan) -> None:
+    def _unreadable(self, found: Found) -> None:
+        """Folders inside the named ones that could not be listed are failures like pictures that cannot be read."""
+        for refused in found.unreadable:
+            error = InputError(f"cannot list {refused.filename}: {refused.strerror or refused}")
+            self._failed(str(refused.filename), error)
+
+    def _drive(self, jobs: list[Job], upscaler: Upscaler, plan: Plan, journals: dict[Path, Journal]) -> None:
         from hatcli.batch.run import Advanced, Started, run
 
         told = 0.0
-        with self.console.bars(len(jobs)) as bars:
-            for event in run(jobs, upscaler, plan):
+        with self.console.bars(len(jobs)) as bars, closing(run(jobs, upscaler, plan, journals=journals)) as events:
+            for event in events:
                 if isinstance(event, Started):
                     bars.picture(event.job.source.label)
                 elif isinstance(event, Advanced):
-                    bars.tiles(event.progress.done, event.progress.tile, event.progress.tiles)
+                    progress = event.progress
+                    bars.tiles(progress.done, progress.tile, progress.tiles)
                     if self.as_json and time.monotonic() - told > PROGRESS_EVERY:
                         told = time.monotonic()
-                        progress = event.progress
                         self._emit(
                             "progress",
                             input=event.job.source.label,
@@ -61,9 +81,7 @@ class Reporter:
                         )
                 else:
                     bars.finished()
-                    self._outcome(event, len(jobs))
-                    if self.fail_fast and event.status == "failed":
-                        return
+                    self._outcome(event)
 
     def _start(self, jobs: list[Job], upscaler: Upscaler, plan: Plan, model: Model) -> None:
         from hatcli.models.opening import remarks
@@ -88,20 +106,20 @@ class Reporter:
             notes=notes,
         )
 
-    def _outcome(self, outcome: Outcome, jobs: int) -> None:
-        self.outcomes.append(outcome)
+    def _failed(self, source: str, error: HatError) -> None:
+        self.counts["failed"] += 1
+        self.failures.append((source, error))
+        self._emit("failed", input=source, error=error.message, hint=error.hint, exit_code=error.exit_code)
+        self.console.error(prefixed(error, source))
+
+    def _outcome(self, outcome: Outcome) -> None:
         source = outcome.job.source.label
         output = "stdout" if outcome.job.output is None else str(outcome.job.output)
-        if outcome.status == "failed" and outcome.error is not None:
-            self._emit(
-                "failed",
-                input=source,
-                error=outcome.error.message,
-                hint=outcome.error.hint,
-                exit_code=outcome.error.exit_code,
-            )
-            self.console.error(prefixed(outcome.error, source))
+        if outcome.error is not None:
+            self._failed(source, outcome.error)
             return
+        self.counts[outcome.status] += 1
+        self.pixels += outcome.source_width * outcome.source_height
         if outcome.status == "skipped":
             self._emit("skipped", input=source, output=output, reason=outcome.reason)
             self.console.say(f"skipped {show(source)}: {outcome.reason}")
@@ -125,17 +143,9 @@ class Reporter:
             self.console.say(f"note: {show(note)}")
 
     def _summary(self, found: Found, seconds: float, jobs: int, upscaler: Upscaler, model: Model) -> None:
-        counts = {
-            status: sum(outcome.status == status for outcome in self.outcomes)
-            for status in ("done", "skipped", "failed")
-        }
-        pixels = sum(outcome.source_width * outcome.source_height for outcome in self.outcomes)
-        left = jobs - len(self.outcomes)
-        failures = [
-            {"input": outcome.job.source.label, "error": outcome.error.message}
-            for outcome in self.outcomes
-            if outcome.error is not None
-        ]
+        counts, pixels = self.counts, self.pixels
+        left = jobs + len(found.unreadable) - sum(counts.values())
+        failures = [{"input": source, "error": error.message} for source, error in self.failures]
         self._emit(
             "summary",
             **counts,
@@ -160,53 +170,56 @@ class Reporter:
         for failure in failures:
             self.console.say(f"failed: {show(failure['input'])}: {show(failure['error'])}")
 
-    def dry_run(self, jobs: list[Job], upscaler: Upscaler, plan: Plan, model: Model) -> None:
+    def dry_run(
+        self,
+        jobs: list[Job],
+        found: Found,
+        upscaler: Upscaler,
+        plan: Plan,
+        model: Model,
+        journals: dict[Path, Journal],
+    ) -> None:
         """Say what would be done, picture by picture: sizes, passes, tiles."""
-        from hatcli.image import decode
-        from hatcli.upscaling.memory import run_bytes
+        from hatcli.batch import estimate
+        from hatcli.batch.run import reason_to_skip
 
         self._start(jobs, upscaler, plan, model)
-        errors: list[HatError | None] = []
+        self._unreadable(found)
+        seconds_for = estimate.calibrated(upscaler)
+        seconds, size, pictures = 0.0, 0, 0
         for job in jobs:
+            output = "stdout" if job.output is None else str(job.output)
             if job.source.path is None:
                 self.console.say("stdin is not read by --dry-run")
-                continue
-            try:
-                info = decode.probe(job.source.path)
-                size = upscaler.plan(info.width, info.height, plan.target)
-            except HatError as error:
-                errors.append(error)
-                self.console.error(prefixed(error, job.source.label))
-                self._emit("failed", input=job.source.label, error=error.message, hint=error.hint)
-                continue
-            first = size.passes[0] if size.passes else 1
-            tiles = upscaler.tiles(info.width, info.height, first) if size.passes else 0
-            memory = 0
-            if size.passes:
-                network = upscaler.network(first)
-                memory = run_bytes(
-                    network, info.height, info.width, device=upscaler.choice.device, dtype=upscaler.choice.dtype
-                )
-            output = "stdout" if job.output is None else str(job.output)
-            passes = " then ".join(f"x{scale}" for scale in size.passes) or "no pass"
-            self._emit(
-                "plan",
-                input=job.source.label,
-                output=output,
-                source_width=info.width,
-                source_height=info.height,
-                width=size.width,
-                height=size.height,
-                passes=list(size.passes),
-                tiles=tiles,
-                whole_image_bytes=memory,
-            )
-            self.console.say(
-                f"{show(job.source.label)} -> {show(output)}  {info.width} x {info.height} -> {size.width} x "
-                f"{size.height}, {passes}, {tiles} tile{'s' if tiles != 1 else ''}, {memory / 1e9:.2f} GB untiled"
-            )
-        if code := exit_code(errors, len(jobs)):
+            elif reason := reason_to_skip(job, plan, journals):
+                self.counts["skipped"] += 1
+                self._emit("skipped", input=job.source.label, output=output, reason=reason)
+            else:
+                try:
+                    facts = planned(job, job.source.path, upscaler, plan)
+                except HatError as error:
+                    self._failed(job.source.label, error)
+                    continue
+                takes = seconds_for(facts["source_width"], facts["source_height"], tuple(facts["passes"]))
+                seconds, size, pictures = seconds + takes, size + facts["file_bytes"], pictures + 1
+                self._emit("plan", input=job.source.label, output=output, **facts, seconds=round(takes, 3))
+                self._say_planned(job.source.label, output, facts)
+        self._emit("estimate", pictures=pictures, seconds=round(seconds, 3), file_bytes=size, **self.counts)
+        self.console.say(
+            f"{pictures} to do, {self.counts['skipped']} to skip, {self.counts['failed']} that cannot be done; "
+            f"about {length(seconds)} on {upscaler.choice.device} and {size / 1e6:.1f} MB on the disk"
+        )
+        if code := exit_code([error for _, error in self.failures], len(jobs)):
             raise typer.Exit(code)
+
+    def _say_planned(self, source: str, output: str, facts: dict[str, Any]) -> None:
+        passes = " then ".join(f"x{scale}" for scale in facts["passes"]) or "no pass"
+        tiles = facts["tiles"]
+        self.console.say(
+            f"{show(source)} -> {show(output)}  {facts['source_width']} x {facts['source_height']} -> "
+            f"{facts['width']} x {facts['height']}, {passes}, {tiles} tile{'s' if tiles != 1 else ''}, "
+            f"{facts['whole_image_bytes'] / 1e9:.2f} GB untiled"
+        )
 
     def _emit(self, event: str, **fields: Any) -> None:
         if self.as_json:
@@ -221,9 +234,64 @@ def prefixed(error: HatError, source: str) -> HatError:
     return HatError(message, hint=error.hint)
 
 
-def exit_code(errors: list[HatError | None], jobs: int) -> int:
-    """0 without errors; what all failures share if everything failed alike, else 1: some pictures failed."""
-    codes = {error.exit_code for error in errors if error is not None}
+def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan) -> dict[str, Any]:
+    """What enlarging a job's picture will mean, told from its header: sizes, passes, tiles, memory, disk.
+
+    Raises:
+        HatError: it cannot be done.
+    """
+    from hatcli.batch import estimate
+    from hatcli.batch.writing import check_ending
+    from hatcli.image import decode, encode
+    from hatcli.upscaling.memory import run_bytes
+
+    info = decode.probe(source, max_pixels=plan.max_pixels)
+    size = upscaler.plan(info.width, info.height, plan.target)
+    if job.output is None:
+        container = plan.format or encode.format_for(info.format) or "PNG"
+    else:
+        container = plan.format or check_ending(job.output)
+    encode.check_format(
+        container,
+        width=size.width,
+        height=size.height,
+        bits=info.bits,
+        alpha=info.alpha,
+        gray=info.channels == 1,
+        options=plan.options,
+    )
+    tiles = memory = 0
+    if size.passes:
+        first, choice = size.passes[0], upscaler.choice
+        tiles = upscaler.tiles(info.width, info.height, first)
+        network = upscaler.network(first)
+        memory = run_bytes(network, info.height, info.width, device=choice.device, dtype=choice.dtype)
+    return {
+        "source_width": info.width,
+        "source_height": info.height,
+        "width": size.width,
+        "height": size.height,
+        "passes": list(size.passes),
+        "tiles": tiles,
+        "whole_image_bytes": memory,
+        "file_bytes": estimate.file_bytes(container, width=size.width, height=size.height, bits=info.bits),
+    }
+
+
+def length(seconds: float) -> str:
+    """A time for people."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def exit_code(errors: list[HatError], jobs: int) -> int:
+    """0 without errors; 5 if the disk ended the run; what all failures share if everything failed alike; else 1."""
+    from hatcli.batch.run import disk_ended
+
+    codes = {error.exit_code for error in errors}
     if not codes:
         return 0
-    return codes.pop() if len(codes) == 1 and len(errors) == jobs else 1
+    if disk_ended(errors[-1]):
+        return errors[-1].exit_code
+    return codes.pop() if len(codes) == 1 and len(errors) >= jobs else 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +13,12 @@ from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
     from hatcli.batch.files import Found, InputFile, Job, Naming
+    from hatcli.batch.journal import Journal
     from hatcli.batch.run import Plan
     from hatcli.models.opening import Model
     from hatcli.upscaling.device import DeviceChoice
     from hatcli.upscaling.size import Target
-    from hatcli.upscaling.upscaler import Settings
+    from hatcli.upscaling.upscaler import Settings, Upscaler
 
 
 @command
@@ -47,6 +50,7 @@ def upscale(
     overlap: options.Overlap = 32,
     max_memory: options.MaxMemory = None,
     threads: options.Threads = None,
+    writers: options.Jobs = 2,
     quality: options.Quality = None,
     lossless: options.Lossless = False,
     compression: options.Compression = None,
@@ -78,6 +82,7 @@ def upscale(
 
     from hatcli.batch import files
     from hatcli.batch.run import Plan
+    from hatcli.batch.writing import sweep
     from hatcli.cli.reporting import Reporter
     from hatcli.image.decode import DEFAULT_MAX_PIXELS
     from hatcli.image.encode import EncodeOptions
@@ -99,6 +104,8 @@ def upscale(
         skip_existing=skip_existing,
         only_if_smaller=only_if_smaller,
         max_pixels=int(max_megapixels * 1e6) if max_megapixels else DEFAULT_MAX_PIXELS,
+        fail_fast=fail_fast,
+        writers=writers,
     )
     settings = run_settings(tile, overlap=overlap, tta=tta, alpha=alpha, max_memory=max_memory)
     naming = files.Naming(suffix=suffix, name=name, format=plan.format)
@@ -109,11 +116,20 @@ def upscale(
     naming = files.Naming(suffix=suffix, name=name, format=plan.format, model=opened.name)
     upscaler = Upscaler(opened, choice=choice, settings=settings)
     jobs = plan_jobs(found, output, naming, plan, upscaler.native)
-    reporter = Reporter(console, as_json=as_json, fail_fast=fail_fast)
+    journals = journals_of(jobs, upscaler, plan, opened)
+    refuse_existing(jobs, plan, journals)
+    reporter = Reporter(console, as_json=as_json)
     if dry_run:
-        reporter.dry_run(jobs, upscaler, plan, opened)
-    else:
-        reporter.run(jobs, found, upscaler, plan, opened)
+        reporter.dry_run(jobs, found, upscaler, plan, opened, journals)
+        return
+    files.check_targets(jobs)
+    files.check_room(jobs)
+    with ExitStack() as open_files:
+        for journal in journals.values():
+            open_files.callback(journal.close)
+            journal.open()
+        sweep({job.output.parent for job in jobs if job.output is not None})
+        reporter.run(jobs, found, upscaler, plan, opened, journals)
 
 
 def format_name(text: str) -> str | None:
@@ -210,7 +226,7 @@ def plan_jobs(found: Found, output: str | None, naming: Naming, plan: Plan, nati
     """Where each picture's result goes; everything cheap that can go wrong goes wrong here.
 
     Raises:
-        UsageError: outputs that exist, collide, overwrite an input, or one file named for several inputs.
+        UsageError: outputs that collide, overwrite an input, or one file named for several inputs.
     """
     from hatcli.batch import files
 
@@ -225,22 +241,73 @@ def plan_jobs(found: Found, output: str | None, naming: Naming, plan: Plan, nati
         raise UsageError(f"{path} is a file, and several pictures need a folder", hint="name a folder with -o")
     if path is None and any(file.path is None for file in found.files):
         raise UsageError("a picture from stdin needs an output", hint="add -o out.png, or -o - for stdout")
-    jobs = [
-        files.Job(file, path if path and not to_folder else _place(file, path, naming, plan, native))
-        for file in found.files
-    ]
+    jobs = []
+    for file in found.files:
+        place = path if path and not to_folder else _place(file, path, naming, plan, native)
+        root = place.parents[len(file.place.parts) - 1] if many else None
+        jobs.append(files.Job(file, place, root, _at_least(file, place, plan.target.scale or max(native))))
     files.check_outputs(jobs)
-    existing = [job.output for job in jobs if job.output is not None and job.output.exists()]
-    if existing and not (plan.overwrite or plan.skip_existing):
-        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
-        raise UsageError(f"{existing[0]} exists already{more}", hint="add --overwrite or --skip-existing")
     for job in jobs:
         if job.output is not None and not to_folder and plan.format is None:
-            from hatcli.batch.run import check_ending
+            from hatcli.batch.writing import check_ending
 
             check_ending(job.output)
-    files.check_targets(jobs)
     return jobs
+
+
+def journals_of(jobs: list[Job], upscaler: Upscaler, plan: Plan, model: Model) -> dict[Path, Journal]:
+    """The journal of each folder that results go to; none for a single named file."""
+    from dataclasses import asdict
+
+    from hatcli import __version__
+    from hatcli.batch.journal import Journal, stamp_file
+
+    roots = sorted({job.root for job in jobs if job.root is not None})
+    if not roots:
+        return {}
+    settings = asdict(upscaler.settings)
+    settings.pop("max_memory")  # like the free memory, it decides how much is done at once
+    made_with = {
+        "hat": __version__,
+        "model": {str(scale): stamp_file(path).sha256 for scale, path in model.files.items()},
+        "target": asdict(plan.target),
+        "format": plan.format,
+        "encoder": asdict(plan.options),
+        "upscaler": settings,
+        "precision": upscaler.choice.precision,
+    }
+    return {root: Journal(root, made_with) for root in roots}
+
+
+def refuse_existing(jobs: list[Job], plan: Plan, journals: dict[Path, Journal]) -> None:
+    """Stop, before any work, at outputs that no journal knows and that may neither be replaced nor passed over.
+
+    Raises:
+        UsageError: naming the first of them.
+    """
+    if plan.overwrite or plan.skip_existing:
+        return
+    existing = [
+        job.output
+        for job in jobs
+        if job.output is not None
+        and os.path.lexists(job.output)
+        and not (job.root is not None and journals[job.root].knows(job.output))
+    ]
+    if existing:
+        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
+        raise UsageError(f"{existing[0]} exists already{more}", hint="add --overwrite or --skip-existing")
+
+
+def _at_least(file: InputFile, output: Path, factor: float) -> int:
+    """Bytes the result takes, guessed low: a fifth of what the pixels' growth says, far less from lossless to lossy."""
+    try:
+        size = 0 if file.path is None else file.path.stat().st_size
+    except OSError:  # it will be reported when its turn comes
+        return 0
+    lossy = (".jpg", ".jpeg", ".webp", ".avif")
+    shrinks = output.suffix.lower() in lossy and file.place.suffix.lower() not in lossy
+    return int(size * factor**2 * (0.005 if shrinks else 0.2))
 
 
 def _place(file: InputFile, folder: Path | None, naming: Naming, plan: Plan, native: tuple[int, ...]) -> Path:

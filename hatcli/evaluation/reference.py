@@ -13,12 +13,13 @@ from hatcli.network.config import HATConfig
 
 
 def reference_network(config: HATConfig) -> nn.Module | None:
-    """spandrel's HAT with random weights, in eval mode; None without spandrel."""
-    if not zoo.is_available():
+    """spandrel's HAT with random weights, in eval mode; None without spandrel and for ablated networks."""
+    if not (zoo.is_available() and config.cab and config.channel_attention and config.ocab):
         return None
     zoo.spandrel_module()  # some of its other architectures need help to be imported
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(HATConfig)}
-    del values["rgb_mean"]  # spandrel always uses the official one
+    for name in ("rgb_mean", "cab", "channel_attention", "ocab"):
+        del values[name]  # spandrel knows only the official mean and the whole network
     build = import_module("spandrel.architectures.HAT.__arch.HAT").HAT
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.meshgrid")

@@ -50,25 +50,25 @@ class ChannelAttention(nn.Module):
 class CAB(nn.Module):
     """Channel attention block: two convolutions around a bottleneck, then channel attention."""
 
-    def __init__(self, num_feat: int, compress_ratio: int, squeeze_factor: int) -> None:
+    def __init__(self, config: HATConfig) -> None:
         super().__init__()
-        middle = num_feat // compress_ratio
-        self.cab = nn.Sequential(
-            nn.Conv2d(num_feat, middle, 3, 1, 1),
-            nn.GELU(),
-            nn.Conv2d(middle, num_feat, 3, 1, 1),
-            ChannelAttention(num_feat, squeeze_factor),
-        )
+        dim = config.embed_dim
+        middle = dim // config.compress_ratio
+        self.cab = nn.Sequential(nn.Conv2d(dim, middle, 3, 1, 1), nn.GELU(), nn.Conv2d(middle, dim, 3, 1, 1))
+        if config.channel_attention:
+            self.cab.append(ChannelAttention(dim, config.squeeze_factor))
 
     def forward(self, x: Tensor) -> Tensor:
         features: Tensor = self.cab[:3](x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return features * self.channel_attention.gate(features.mean(dim=(1, 2)))
+        return features * self._gate(features.mean(dim=(1, 2)))
 
-    @property
-    def channel_attention(self) -> ChannelAttention:
+    def _gate(self, mean: Tensor) -> Tensor:
+        """Channel means `[B, C]` to gates `[B, 1, 1, C]`; ones without channel attention."""
+        if len(self.cab) == 3:
+            return torch.ones_like(mean)[:, None, None]
         attention = self.cab[3]
         assert isinstance(attention, ChannelAttention)
-        return attention
+        return attention.gate(mean)
 
     def in_bands(self, x: Tensor, norm: nn.LayerNorm, band: int) -> tuple[Tensor, Tensor]:
         """The ungated features of `norm(x)`, `[B, H, W, C]`, and their gates `[B, 1, 1, C]`, `band` rows at a time."""
@@ -84,7 +84,7 @@ class CAB(nn.Module):
             rows = conv_rows(expand, middle, top, bottom)
             features[:, top:bottom] = rows
             total += rows.sum(dim=(1, 2), dtype=total.dtype)
-        return features, self.channel_attention.gate((total / (height * width)).to(x.dtype))
+        return features, self._gate((total / (height * width)).to(x.dtype))
 
 
 class Mlp(nn.Module):
@@ -129,7 +129,7 @@ class HAB(nn.Module):
         self.window_size, self.shift, self.conv_scale = config.window_size, shift, config.conv_scale
         self.norm1 = nn.LayerNorm(dim)
         self.attn = WindowAttention(dim, config.window_size, num_heads, qkv_bias=config.qkv_bias)
-        self.conv_block = CAB(dim, config.compress_ratio, config.squeeze_factor)
+        self.conv_block = CAB(config) if config.cab else None
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, int(dim * config.mlp_ratio))
@@ -143,15 +143,16 @@ class HAB(nn.Module):
         attended = merge(windows, self.window_size)
         if self.shift:
             attended = torch.roll(attended, (self.shift, self.shift), dims=(1, 2))
-        x = x + self.drop_path(attended) + self.conv_scale * self.conv_block(normed)
+        x = x + self.drop_path(attended)
+        if self.conv_block is not None:
+            x = x + self.conv_scale * self.conv_block(normed)
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
     def update_(self, x: Tensor, index: Tensor, chunk: int) -> None:
         """The same in place, without gradients: window rows one band after the other."""
         height, width = x.shape[1:3]
         size = self.window_size
-        features, gate = self.conv_block.in_bands(x, self.norm1, max(size, chunk // width))
-        gate = gate * self.conv_scale
+        convolved = self.conv_block and self.conv_block.in_bands(x, self.norm1, max(size, chunk // width))
         weights = AttentionWeights(self.attn, index, pad=True)
         biases = self._biases(weights)
         last = height // size - (1 if self.shift else 0)  # the last row of shifted windows wraps: a band of its own
@@ -178,7 +179,9 @@ class HAB(nn.Module):
             ):
                 target = x[:, a:b]
                 target += update
-                target.addcmul_(features[:, a:b], gate)
+                if convolved is not None:
+                    features, gate = convolved
+                    target.addcmul_(features[:, a:b], gate, value=self.conv_scale)
                 self.mlp.add_(target, self.norm2, chunk)
 
     def _biases(self, weights: AttentionWeights) -> Tensor:
@@ -305,7 +308,7 @@ class ResidualGroup(nn.Module):
             HAB(config, num_heads=num_heads, shift=config.window_size // 2 if i % 2 else 0, drop_path=drop_path[i])
             for i in range(depth)
         )
-        self.overlap_attn = OCAB(config, num_heads=num_heads)
+        self.overlap_attn = OCAB(config, num_heads=num_heads) if config.ocab else None
 
 
 class RHAG(nn.Module):
@@ -321,7 +324,8 @@ class RHAG(nn.Module):
         y = x
         for block in self.residual_group.blocks:
             y = block(y, index_sa)
-        y = self.residual_group.overlap_attn(y, index_oca)
+        if self.residual_group.overlap_attn is not None:
+            y = self.residual_group.overlap_attn(y, index_oca)
         result: Tensor = x + self.conv(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return result
 
@@ -332,7 +336,8 @@ class RHAG(nn.Module):
             assert isinstance(block, HAB)
             block.update_(y, index_sa, chunk)
             yield
-        self.residual_group.overlap_attn.update_(y, index_oca, chunk)
+        if self.residual_group.overlap_attn is not None:
+            self.residual_group.overlap_attn.update_(y, index_oca, chunk)
         for top, bottom in bands(x.shape[1], max(1, chunk // x.shape[2])):
             x[:, top:bottom] += conv_rows(self.conv, y, top, bottom)
         yield

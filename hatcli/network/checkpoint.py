@@ -50,9 +50,8 @@ def read(path: Path) -> Checkpoint:
     """
     tensors, metadata = _read(path)
     state = canonical(tensors, name=path.name)
-    config = infer_config(state, name=path.name)
-    if CONFIG_KEY in metadata:
-        config = HATConfig.from_json(metadata[CONFIG_KEY])
+    written = metadata.get(CONFIG_KEY)  # by this project; it may be a shape that cannot be inferred
+    config = infer_config(state, name=path.name) if written is None else HATConfig.from_json(written)
     return Checkpoint(config=config, state=_complete(state, config, name=path.name), metadata=metadata)
 
 

@@ -34,6 +34,9 @@ class HATConfig:
         rgb_mean: what is taken off the input, R G B in 0..1.
         qkv_bias: whether the query, key and value projections have a bias.
         drop_path_rate: stochastic depth of the last block; only training reads it.
+        cab: whether hybrid blocks have their channel attention block; False is an ablation.
+        channel_attention: whether that block ends in channel attention or in its convolutions alone.
+        ocab: whether groups close with an overlapping cross-attention block.
 
     Raises:
         WeightsError: a value with which the network cannot be built.
@@ -54,6 +57,9 @@ class HATConfig:
     rgb_mean: tuple[float, float, float] = RGB_MEAN
     qkv_bias: bool = True
     drop_path_rate: float = 0.1
+    cab: bool = True
+    channel_attention: bool = True
+    ocab: bool = True
 
     def __post_init__(self) -> None:
         overlap = int(self.overlap_ratio * self.window_size)
@@ -114,8 +120,9 @@ class HATConfig:
         """Multiply-adds an input pixel (convolutions, linear layers and attention products), as counted in papers."""
         c, m, f = self.embed_dim, self.window_size, self.num_feat
         mlp = 2 * c * int(c * self.mlp_ratio)
-        block = 4 * c * c + mlp + 2 * 9 * c * (c // self.compress_ratio) + 2 * c * m * m
-        overlap = 4 * c * c + mlp + 2 * c * self.overlap_window**2
+        convolutions = 2 * 9 * c * (c // self.compress_ratio) if self.cab else 0
+        block = 4 * c * c + mlp + convolutions + 2 * c * m * m
+        overlap = 4 * c * c + mlp + 2 * c * self.overlap_window**2 if self.ocab else 0
         body = sum(depth * block + overlap + 9 * c * c for depth in self.depths)
         total = 27 * c + body + 9 * c * c + 9 * c * f
         scale = 1

@@ -1,0 +1,64 @@
+"""A queue between two threads, bounded by bytes and by count, that either side can end at any time."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+_TURN = 0.2  # seconds between two looks; without it, Ctrl-C could not interrupt the waiting on Windows
+
+
+class Belt(Generic[T]):
+    """Items in order; `put` waits while more than `most_bytes` or `most_items` lie there (one item always may).
+
+    Iterating takes items until `finish` or `stop`.
+    """
+
+    def __init__(self, *, most_bytes: int, most_items: int) -> None:
+        self._most_bytes, self._most_items = most_bytes, most_items
+        self._items: deque[tuple[T, int]] = deque()
+        self._bytes = 0
+        self._finished = self._stopped = False
+        self._changed = threading.Condition()
+
+    def put(self, item: T, *, size: int) -> bool:
+        """Lay an item of `size` bytes on the belt; False, and the item is dropped, if nobody takes any more."""
+        with self._changed:
+            while not self._stopped and self._is_full(size):
+                self._changed.wait(_TURN)
+            if not self._stopped:
+                self._items.append((item, size))
+                self._bytes += size
+                self._changed.notify_all()
+            return not self._stopped
+
+    def _is_full(self, size: int) -> bool:
+        return bool(self._items) and (self._bytes + size > self._most_bytes or len(self._items) >= self._most_items)
+
+    def finish(self) -> None:
+        """Nothing more will be put; what lies there can still be taken."""
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Nothing more will be taken; a waiting `put` returns."""
+        with self._changed:
+            self._stopped = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            with self._changed:
+                while not (self._items or self._finished or self._stopped):
+                    self._changed.wait(_TURN)
+                if not self._items:
+                    return
+                item, size = self._items.popleft()
+                self._bytes -= size
+                self._changed.notify_all()
+            yield item

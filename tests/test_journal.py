@@ -1,0 +1,154 @@
+"""The journal: skips what is still true, redoes what changed, survives torn lines and other runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hatcli.batch.journal import NAME, Journal, stamp_file
+from hatcli.batch.writing import sweep
+from hatcli.errors import OutputError, UsageError
+
+SETTINGS = {"scale": 2, "model": "abc"}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tuple[Path, Path]:
+    """An input, and its result that a journal knows."""
+    source, output = tmp_path / "in" / "a.png", tmp_path / "out" / "a_x2.png"
+    for path, content in ((source, b"input"), (output, b"result")):
+        path.parent.mkdir()
+        path.write_bytes(content)
+    record(tmp_path / "out", output, source)
+    return source, output
+
+
+def record(root: Path, output: Path, source: Path) -> None:
+    journal = Journal(root, SETTINGS)
+    journal.open()
+    journal.record(output, source, origin=stamp_file(source), made=stamp_file(output))
+    journal.close()
+
+
+def again(output: Path, settings: dict[str, object] | None = None) -> Journal:
+    return Journal(output.parent, SETTINGS if settings is None else settings)
+
+
+def test_finished_work_is_known_to_a_later_run(made: tuple[Path, Path]) -> None:
+    source, output = made
+    assert again(output).is_finished(output, source)
+    assert again(output).knows(output)
+    assert not again(output).knows(output.with_name("b_x2.png"))
+
+
+def _touch(path: Path) -> None:
+    os.utime(path, ns=(1, 1))
+
+
+CHANGES: dict[str, Callable[[Path, Path], object]] = {
+    "another input": lambda source, output: source.write_bytes(b"INPUT"),
+    "a longer input": lambda source, output: source.write_bytes(b"input and more"),
+    "a truncated output": lambda source, output: output.write_bytes(b"res"),
+    "another output": lambda source, output: output.write_bytes(b"RESULT"),
+    "no output": lambda source, output: output.unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changed_is_made_again(made: tuple[Path, Path], change: str) -> None:
+    source, output = made
+    CHANGES[change](source, output)
+    for path in made:
+        if path.exists():
+            os.utime(path, ns=(5, 5))  # the time alone could not tell
+    assert not again(output).is_finished(output, source)
+    assert again(output).knows(output)
+
+
+def test_other_settings_make_it_again(made: tuple[Path, Path]) -> None:
+    source, output = made
+    assert not again(output, {**SETTINGS, "model": "xyz"}).is_finished(output, source)
+
+
+def test_a_copied_archive_is_still_finished(made: tuple[Path, Path]) -> None:
+    source, output = made
+    _touch(source)
+    _touch(output)
+    assert again(output).is_finished(output, source)
+    moved = source.rename(source.with_name("elsewhere.png"))
+    assert again(output).is_finished(output, moved)
+
+
+def test_the_journal_may_be_cut_anywhere(made: tuple[Path, Path]) -> None:
+    source, output = made
+    path = output.parent / NAME
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        assert not again(output).is_finished(output, source) or length == len(content) - 1
+        record(output.parent, output, source)
+        assert again(output).is_finished(output, source), f"cut at {length}"
+
+
+def test_rubbish_lines_are_passed_over(made: tuple[Path, Path]) -> None:
+    source, output = made
+    with open(output.parent / NAME, "ab") as file:
+        file.write(b'\0\0\xff\n[]\n{"output": 3}\n{"output": "x.png", "made": [1]}\n')
+    assert again(output).is_finished(output, source)
+    assert not again(output).is_finished(output.with_name("x.png"), source)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names there are text")
+def test_names_that_are_no_text_are_kept(tmp_path: Path) -> None:
+    source = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe [red]\x1b[31m\n.png"))
+    try:
+        source.write_bytes(b"input")
+    except OSError:
+        pytest.skip("this file system takes text only")
+    output = source.with_name(source.stem + "_x2.png")
+    output.write_bytes(b"result")
+    record(tmp_path, output, source)
+    assert Journal(tmp_path, SETTINGS).is_finished(output, source)
+
+
+def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    first, second = Journal(tmp_path, SETTINGS), Journal(tmp_path, SETTINGS)
+    first.open()
+    with pytest.raises(UsageError, match="another run"):
+        second.open()
+    first.close()
+    second.open()
+    second.close()
+
+
+def test_a_folder_that_cannot_be_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError):
+        Journal(tmp_path / "file" / "out", SETTINGS).open()
+
+
+def test_settings_are_written_once_for_each_way(made: tuple[Path, Path]) -> None:
+    source, output = made
+    record(output.parent, output, source)
+    lines = (output.parent / NAME).read_text().splitlines()
+    assert sum('"settings"' in line for line in lines) == 1
+    assert len(lines) == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be removed there anyway")
+def test_only_temporary_files_that_nobody_holds_are_swept(tmp_path: Path) -> None:
+    import fcntl
+
+    left, held, young, other = (tmp_path / name for name in (".hat-1.part", ".hat-2.part", ".hat-3.part", "x.part"))
+    for path in (left, held, young, other):
+        path.write_bytes(b"")
+    for path in (left, held, other):
+        os.utime(path, (1, 1))
+    with open(held, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert sweep({tmp_path, tmp_path / "missing"}) == 1
+    assert not left.exists()
+    assert all(path.exists() for path in (held, young, other))
