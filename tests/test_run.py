@@ -26,7 +26,7 @@ from hatcli.errors import InputError
 from hatcli.image import decode
 from hatcli.upscaling.device import choose
 from hatcli.upscaling.size import Target
-from hatcli.upscaling.upscaler import Upscaler
+from hatcli.upscaling.upscaler import Settings, Upscaler
 
 
 class Doubling(nn.Module):
@@ -240,3 +240,58 @@ def test_a_belt_is_bounded_and_can_be_stopped() -> None:
     assert list(items) == [1, 2]
     belt.stop()
     assert not belt.put(3, size=99)
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif"])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_large_results_go_to_their_file_row_by_row(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch, ending: str, alpha: bool
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (300, 200, 4 if alpha else 3)).astype(np.uint8)
+    source, usual, streamed = tmp_path / "a.png", tmp_path / f"usual{ending}", tmp_path / f"streamed{ending}"
+    Image.fromarray(pixels).save(source, dpi=(200, 200))
+    events = list(running.run([Job(InputFile(source, Path("a.png")), usual)], upscaler, PLAN))
+    monkeypatch.setattr(running, "STREAM_FROM", 1)
+    monkeypatch.setattr(running, "UNWRITTEN_ROWS", 1000)
+    monkeypatch.setattr(Upscaler, "upscale", None)  # the way that keeps the result whole
+    events = list(running.run([Job(InputFile(source, Path("a.png")), streamed)], upscaler, PLAN))
+    assert outcomes(iter(events))[0].status == "done"
+    assert any(isinstance(event, Advanced) for event in events)
+    assert streamed.read_bytes() == usual.read_bytes()
+
+
+def test_a_streamed_result_whose_network_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(Doubling):
+        def forward(self, values: Tensor) -> Tensor:
+            result = super().forward(values)
+            return result * float("nan") if values.mean() > 0.9 else result
+
+    pixels = np.zeros((300, 40, 3), np.uint8)
+    pixels[200:] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    monkeypatch.setattr(running, "STREAM_FROM", 1)
+    upscaler = Upscaler({2: Late()}, choice=choose("cpu", "fp32"), settings=Settings(tile=32, overlap=8))
+    ended = outcomes(
+        running.run([Job(InputFile(tmp_path / "a.png", Path("a.png")), tmp_path / "b.png")], upscaler, PLAN)
+    )
+    assert [outcome.status for outcome in ended] == ["failed"]
+    assert "not finite" in str(ended[0].error)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_streamed_result_that_cannot_be_written_stops_the_network(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(np.zeros((400, 40, 3), np.uint8)).save(tmp_path / "a.png")
+    monkeypatch.setattr(running, "STREAM_FROM", 1)
+    monkeypatch.setattr(running, "UNWRITTEN_ROWS", 10)
+
+    def full(*arguments: Any, **options: Any) -> Any:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("hatcli.image.encode.write_rows_into", full)
+    ended = outcomes(
+        running.run([Job(InputFile(tmp_path / "a.png", Path("a.png")), tmp_path / "b.png")], upscaler, PLAN)
+    )
+    assert [type(outcome.error).__name__ for outcome in ended] == ["OutputError"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -11,12 +11,15 @@ from test_network import lively, tiny
 from torch import Tensor, nn
 
 from hatcli.errors import HatError, MemoryLimitError, UsageError
-from hatcli.image.picture import Picture, Samples
+from hatcli.image.picture import Picture, Samples, to_tensor
+from hatcli.image.resample import resize_tensor
 from hatcli.upscaling import memory
 from hatcli.upscaling.device import DeviceChoice
+from hatcli.upscaling.progress import Progress
+from hatcli.upscaling.rows import Rows, SampleRows, StreamedRows, Strip, resized
 from hatcli.upscaling.size import Target
 from hatcli.upscaling.transparency import bleed
-from hatcli.upscaling.upscaler import Progress, Settings, Upscaler
+from hatcli.upscaling.upscaler import Settings, Upscaler
 
 CPU = DeviceChoice(torch.device("cpu"), torch.float32, "for a test")
 CPU_BF16 = DeviceChoice(torch.device("cpu"), torch.bfloat16, "for a test")
@@ -257,3 +260,50 @@ def _few_threads() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("target", [Target(), Target(scale=4), Target(scale=3), Target(width=77), Target(scale=1.3)])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("alpha", ["model", "bicubic"])
+def test_rows_as_they_are_finished_are_the_same_picture(
+    target: Target, channels: int, alpha: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hatcli.upscaling.rows._RESIZED_PIXELS", 16)
+    picture = Picture(noise(150, 90, channels=channels), alpha=noise(150, 90, channels=1)[..., 0])
+    settings = Settings(tile=32, overlap=8, alpha=alpha)
+    upscaler = Upscaler({2: nearest(2)}, choice=CPU, settings=settings)
+    whole = upscaler.run(picture, target)
+    strips = [event for event in upscaler.stream(picture, target) if isinstance(event, Strip)]
+    assert [strip.top for strip in strips] == list(np.cumsum([0, *(len(strip.samples) for strip in strips)]))[:-1]
+    rows = np.concatenate([strip.samples for strip in strips])
+    assert np.array_equal(rows[..., :-1], whole.pixels)
+    assert whole.alpha is not None
+    assert np.array_equal(rows[..., -1], whole.alpha)
+    assert len(strips) > 3  # they do not come all at once
+
+
+def test_only_rows_that_are_still_needed_are_kept() -> None:
+    picture = Picture(noise(2000, 20))
+    upscaler = Upscaler({2: nearest(2)}, choice=CPU, settings=Settings(tile=32, overlap=8))
+    asked: list[int] = []
+
+    class Watched(StreamedRows):
+        def forget(self, top: int) -> None:
+            super().forget(top)
+            asked.append(sum(values.shape[1] for _, values in self._kept))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hatcli.upscaling.upscaler.StreamedRows", Watched)
+        for event in upscaler.stream(picture, Target(scale=4)):
+            assert not isinstance(event, Strip) or len(event.samples) < 600
+    assert len(asked) > 50
+    assert max(asked) < 200  # of 4000 rows between the passes
+
+
+def test_resizing_in_bands_equals_resizing_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = noise(301, 40)
+    expected = resize_tensor(to_tensor(values), height=117, width=90)
+    monkeypatch.setattr("hatcli.upscaling.rows._RESIZED_PIXELS", 16)
+    rows = [event for event in resized(SampleRows(values), height=117, width=90) if isinstance(event, Rows)]
+    assert len(rows) > 5
+    assert (torch.cat([row.values for row in rows], dim=1) - expected).abs().max() < 1e-6

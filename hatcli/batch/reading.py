@@ -10,13 +10,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from hatcli.errors import HatError, InputError
-from hatcli.image import decode
+from hatcli.image import animation, decode
+from hatcli.image.animation import Animation
 from hatcli.image.picture import Picture
 
 _PATIENCE = 60.0  # seconds any picture may take to decode ...
@@ -35,13 +36,23 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A picture and the file it was decoded from."""
+    """A picture, the file it was decoded from, and all frames where they were asked for and there are several."""
 
     picture: Picture
     stamp: Stamp
+    animation: Animation | None = None
+
+    @property
+    def bytes(self) -> int:
+        """What the samples take in memory."""
+        several = () if self.animation is None else self.animation.frames
+        return sum(
+            picture.pixels.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
+            for picture in (self.picture, *several)
+        )
 
 
-def load(path: Path, *, max_pixels: int) -> Loaded:
+def load(path: Path, *, max_pixels: int, all_frames: bool = False) -> Loaded:
     """The picture in a file, and the stamp of the very bytes that were decoded.
 
     Raises:
@@ -52,7 +63,24 @@ def load(path: Path, *, max_pixels: int) -> Loaded:
     except OSError:
         modified = 0  # reading says what is wrong
     data = decode.read_bytes(path, max_pixels=max_pixels)
-    return Loaded(from_bytes(data, name=str(path), max_pixels=max_pixels), stamp_of(data, modified=modified))
+    return loaded(data, name=str(path), modified=modified, max_pixels=max_pixels, all_frames=all_frames)
+
+
+def loaded(data: bytes, *, name: str, modified: int, max_pixels: int, all_frames: bool) -> Loaded:
+    """The same for bytes that are there already. Where a later frame is damaged, the first one stands for all.
+
+    Raises:
+        InputError: there is no picture in them.
+    """
+    picture = from_bytes(data, name=name, max_pixels=max_pixels)
+    frames = None
+    if all_frames:
+        try:
+            frames = animation.read(data, picture, name=name, max_pixels=max_pixels)
+        except InputError as error:
+            reason = error.message.rpartition(": ")[2]
+            picture = replace(picture, notes=(*picture.notes, f"only the first frame can be had: {reason}"))
+    return Loaded(picture, stamp_of(data, modified=modified), frames)
 
 
 def from_bytes(data: bytes, *, name: str, max_pixels: int) -> Picture:
@@ -78,9 +106,9 @@ def stamp_of(data: bytes, *, modified: int) -> Stamp:
 class InProcess:
     """Decodes right here: for one picture, where nothing is lost that another process would save."""
 
-    def load(self, path: Path, *, max_pixels: int) -> Loaded:
+    def load(self, path: Path, *, max_pixels: int, all_frames: bool = False) -> Loaded:
         """See `load`."""
-        return load(path, max_pixels=max_pixels)
+        return load(path, max_pixels=max_pixels, all_frames=all_frames)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -94,7 +122,7 @@ class Isolated:
         self._closed = False
         self._lock = threading.Lock()
 
-    def load(self, path: Path, *, max_pixels: int) -> Loaded:
+    def load(self, path: Path, *, max_pixels: int, all_frames: bool = False) -> Loaded:
         """See `load`.
 
         Raises:
@@ -104,7 +132,7 @@ class Isolated:
         process, pipe = self._ready()
         patience = _PATIENCE + _size(path) / _BYTES_A_SECOND + (_START if fresh else 0)
         try:
-            pipe.send((path, max_pixels))
+            pipe.send((path, max_pixels, all_frames))
             if not pipe.poll(patience):
                 self._drop()
                 raise InputError(f"cannot read {path}: its decoder did not end in {patience:.0f} seconds")
@@ -185,10 +213,10 @@ def _serve(pipe: Connection) -> None:
     os.dup2(silence, 2)  # C libraries write there what the picture's error line says already
     with suppress(EOFError, OSError):
         while True:
-            path, max_pixels = pipe.recv()
+            path, max_pixels, all_frames = pipe.recv()
             answer: Loaded | HatError
             try:
-                answer = load(path, max_pixels=max_pixels)
+                answer = load(path, max_pixels=max_pixels, all_frames=all_frames)
             except HatError as error:
                 answer = error
             pipe.send(answer)

@@ -8,24 +8,31 @@ import sys
 import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from hatcli.batch import reading
 from hatcli.batch.belt import Belt
 from hatcli.batch.files import Job
 from hatcli.batch.journal import Journal
-from hatcli.batch.writing import output_format, write
+from hatcli.batch.writing import Result, UnfinishedError, output_format, write
 from hatcli.errors import HatError, MemoryLimitError, OutputError, UsageError
-from hatcli.image import decode, encode
+from hatcli.image import animation, decode, encode
+from hatcli.image.animation import Animation
 from hatcli.image.encode import EncodeOptions
-from hatcli.image.picture import Picture
+from hatcli.image.picture import Picture, Samples
+from hatcli.upscaling.progress import Progress
 from hatcli.upscaling.size import Target
-from hatcli.upscaling.upscaler import Progress, Upscaler
+from hatcli.upscaling.upscaler import Upscaler
+
+Part = TypeVar("Part")
 
 READ_AHEAD = 256 << 20  # bytes of decoded pictures that wait for the network (one picture always may)
 READ_AHEAD_PICTURES = 16
 UNWRITTEN = 512 << 20  # bytes of results that wait to be written (one result always may)
+STREAM_FROM = 256 << 20  # bytes of a result from which its rows go to the file as they are made
+UNWRITTEN_ROWS = 128 << 20  # bytes of them that wait to be written
 _END_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next picture would fail alike, after minutes of work
 
 
@@ -42,6 +49,7 @@ class Plan:
         only_if_smaller: whether pictures that reach the target already are passed over.
         max_pixels: the largest input that is opened.
         fail_fast: whether the first failure ends the run.
+        frames: `first`, `all` (where the format can hold them), or None: all where the output keeps the input's format.
         writers: threads that encode and write while the next picture is enlarged.
     """
 
@@ -53,7 +61,12 @@ class Plan:
     only_if_smaller: bool = False
     max_pixels: int = decode.DEFAULT_MAX_PIXELS
     fail_fast: bool = False
+    frames: str | None = None
     writers: int = 2
+
+    def __post_init__(self) -> None:
+        if self.frames not in (None, "first", "all"):
+            raise UsageError(f"there is no --frames {self.frames}", hint="use first or all")
 
 
 @dataclass(frozen=True)
@@ -110,13 +123,11 @@ class _Read:
 
 
 @dataclass(frozen=True)
-class _Result:
-    """An enlarged picture that has to be written."""
+class _Made:
+    """A result on its way to a file, and what its outcome will say."""
 
-    job: Job
-    picture: Picture
-    loaded: reading.Loaded
-    container: str
+    result: Result
+    source: Picture
     notes: tuple[str, ...]
     began: float
 
@@ -175,7 +186,7 @@ def _read_all(
     try:
         for job in jobs:
             read = _read(job, decoder, plan, journals, piped)
-            size = 0 if read.loaded is None else _bytes(read.loaded.picture)
+            size = 0 if read.loaded is None else read.loaded.bytes
             if not belt.put(read, size=size):
                 return
     finally:
@@ -187,9 +198,13 @@ def _read(job: Job, decoder: reading.Decoder, plan: Plan, journals: dict[Path, J
         return _Read(job, outcome=Outcome(job, "skipped", reason=reason))
     try:
         if job.source.path is None:
-            picture = reading.from_bytes(piped, name="stdin", max_pixels=plan.max_pixels)
-            return _Read(job, reading.Loaded(picture, reading.stamp_of(piped, modified=0)))
-        return _Read(job, decoder.load(job.source.path, max_pixels=plan.max_pixels))
+            return _Read(
+                job,
+                reading.loaded(
+                    piped, name="stdin", modified=0, max_pixels=plan.max_pixels, all_frames=plan.frames != "first"
+                ),
+            )
+        return _Read(job, decoder.load(job.source.path, max_pixels=plan.max_pixels, all_frames=plan.frames != "first"))
     except HatError as error:
         return _Read(job, outcome=Outcome(job, "failed", error=error))
 
@@ -219,46 +234,109 @@ def _enlarge_all(belt: Belt[_Read], upscaler: Upscaler, plan: Plan, writing: _Wr
             continue
         began = time.monotonic()
         try:
-            result = yield from _enlarge(read.job, read.loaded, upscaler, plan, began)
+            yield from _enlarge(read.job, read.loaded, upscaler, plan, writing, began)
         except HatError as error:
             yield Outcome(read.job, "failed", error=error, seconds=time.monotonic() - began)
-            continue
         except MemoryError:
             large = MemoryLimitError("the picture and its result do not fit into memory", hint="choose a smaller scale")
             yield Outcome(read.job, "failed", error=large, seconds=time.monotonic() - began)
-            continue
-        if result is None:
-            yield Outcome(read.job, "skipped", reason="it is large enough already")
-            continue
-        yield from writing.make_room(_bytes(result.picture))
-        writing.add(result)
     yield from writing.finished(all_of_them=True)
 
 
 def _enlarge(
-    job: Job, loaded: reading.Loaded, upscaler: Upscaler, plan: Plan, began: float
-) -> Generator[Event, None, _Result | None]:
-    """One picture through the network; None if it is large enough already."""
+    job: Job, loaded: reading.Loaded, upscaler: Upscaler, plan: Plan, writing: _Writing, began: float
+) -> Iterator[Event]:
+    """One picture through the network and on to the writers."""
     picture = loaded.picture
     size = upscaler.plan(picture.width, picture.height, plan.target)
     if plan.only_if_smaller and not size.passes:
-        return None
+        yield Outcome(job, "skipped", reason="it is large enough already")
+        return
     container = output_format(job, picture, plan.format)
     notes = encode.check_format(
         container,
         width=size.width,
         height=size.height,
         bits=picture.bits,
-        alpha=picture.alpha is not None and upscaler.settings.alpha != "drop",
+        alpha=upscaler.keeps_alpha(picture),
         gray=picture.is_gray,
         options=plan.options,
     )
+    moving = _moving(loaded, container, plan)
+    told = (*(picture if moving is None else moving.frames[0]).notes, *notes)
+    result = Result(job, picture, container, width=size.width, height=size.height, origin=loaded.stamp)
+    share = size.width * size.height / (picture.width * picture.height)
+    if moving is not None:
+        frames: Belt[Picture] = Belt(most_bytes=UNWRITTEN_ROWS, most_items=1 << 20)
+        result = replace(result, animation=moving, frames=frames)
+        made = _frames(job, moving, upscaler, plan)
+        yield from _hand_over(made, frames, _Made(result, picture, told, began), writing)
+        return
+    if container in encode.STREAMED and _bytes(picture) * share >= STREAM_FROM:
+        strips: Belt[Samples] = Belt(most_bytes=UNWRITTEN_ROWS, most_items=1 << 20)
+        result = replace(result, strips=strips, has_alpha=upscaler.keeps_alpha(picture))
+        rows = _rows(job, picture, upscaler, plan)
+        yield from _hand_over(rows, strips, _Made(result, picture, told, began), writing)
+        return
     steps = upscaler.upscale(picture, plan.target)
     while True:
         try:
             yield Advanced(job, next(steps))
         except StopIteration as finished:
-            return _Result(job, finished.value, loaded, container, (*picture.notes, *notes), began)
+            result = replace(result, picture=finished.value)
+            break
+    yield from writing.make_room(result.waiting_bytes)
+    writing.add(_Made(result, picture, told, began))
+
+
+def _moving(loaded: reading.Loaded, container: str, plan: Plan) -> Animation | None:
+    """The animation, if all of its frames are to be enlarged."""
+    moving = loaded.animation
+    if moving is None or container not in animation.FORMATS:
+        return None
+    return moving if plan.frames == "all" or container == loaded.picture.format else None
+
+
+def _frames(job: Job, moving: Animation, upscaler: Upscaler, plan: Plan) -> Iterator[Advanced | tuple[Picture, int]]:
+    """Frame after frame, enlarged, with its bytes."""
+    frames = (*(() if moving.still is None else (moving.still,)), *moving.frames)
+    for number, frame in enumerate(frames):
+        steps = upscaler.upscale(frame, plan.target)
+        while True:
+            try:
+                progress = next(steps)
+            except StopIteration as finished:
+                picture: Picture = finished.value
+                yield picture, _bytes(picture)
+                break
+            yield Advanced(job, replace(progress, done=(number + progress.done) / len(frames)))
+
+
+def _rows(job: Job, picture: Picture, upscaler: Upscaler, plan: Plan) -> Iterator[Advanced | tuple[Samples, int]]:
+    """The result's rows as they are finished, with their bytes."""
+    for event in upscaler.stream(picture, plan.target):
+        if isinstance(event, Progress):
+            yield Advanced(job, event)
+        else:
+            yield event.samples, event.samples.nbytes
+
+
+def _hand_over(
+    made: Iterator[Advanced | tuple[Part, int]], parts: Belt[Part], whole: _Made, writing: _Writing
+) -> Iterator[Event]:
+    """A result that is written while it is made, part by part; a failure of either side ends both."""
+    yield from writing.make_room(UNWRITTEN)  # a writer that waits for parts must not wait behind other results
+    writing.add(whole)
+    try:
+        for event in made:
+            if isinstance(event, Advanced):
+                yield event
+            elif not parts.put(event[0], size=event[1]):
+                return  # the writer has failed, and its outcome says why
+        parts.finish()
+        yield from writing.finished(all_of_them=True)
+    finally:
+        parts.stop()
 
 
 class _Writing:
@@ -266,12 +344,12 @@ class _Writing:
 
     def __init__(self, threads: ThreadPoolExecutor, plan: Plan, journals: dict[Path, Journal]) -> None:
         self._threads, self._plan, self._journals = threads, plan, journals
-        self._waiting: dict[Future[Outcome], int] = {}
+        self._waiting: dict[Future[Outcome | None], int] = {}
 
-    def add(self, result: _Result) -> None:
+    def add(self, made: _Made) -> None:
         """Begin to write."""
-        future = self._threads.submit(_write, result, self._plan, self._journals)
-        self._waiting[future] = _bytes(result.picture)
+        future = self._threads.submit(_write, made, self._plan, self._journals)
+        self._waiting[future] = made.result.waiting_bytes
 
     def make_room(self, size: int) -> Iterator[Outcome]:
         """Wait until a result of `size` bytes may be added; what got done meanwhile."""
@@ -285,32 +363,30 @@ class _Writing:
             wait(self._waiting)
         for future in [future for future in self._waiting if future.done()]:
             del self._waiting[future]
-            yield future.result()
+            if (outcome := future.result()) is not None:
+                yield outcome
 
 
-def _write(result: _Result, plan: Plan, journals: dict[Path, Journal]) -> Outcome:
-    """One result to its file; a writer's thread."""
-    job, source = result.job, result.loaded.picture
+def _write(made: _Made, plan: Plan, journals: dict[Path, Journal]) -> Outcome | None:
+    """One result to its file; a writer's thread. None: its rows ended early, and somebody else says why."""
+    result, job = made.result, made.result.job
     journal = journals.get(job.root) if job.root is not None else None
     try:
-        lost = write(
-            result.picture,
-            job,
-            container=result.container,
-            options=plan.options,
-            overwrite=plan.overwrite,
-            journal=journal,
-            origin=result.loaded.stamp,
-        )
+        lost = write(result, options=plan.options, overwrite=plan.overwrite, journal=journal)
+    except UnfinishedError:
+        return None
     except (OutputError, UsageError) as error:
-        return Outcome(job, "failed", error=error, seconds=time.monotonic() - result.began)
+        return Outcome(job, "failed", error=error, seconds=time.monotonic() - made.began)
+    finally:
+        if result.parts is not None:
+            result.parts.stop()  # nobody takes any more
     return Outcome(
         job,
         "done",
-        width=result.picture.width,
-        height=result.picture.height,
-        source_width=source.width,
-        source_height=source.height,
-        seconds=time.monotonic() - result.began,
-        notes=tuple(dict.fromkeys((*result.notes, *lost))),
+        width=result.width,
+        height=result.height,
+        source_width=made.source.width,
+        source_height=made.source.height,
+        seconds=time.monotonic() - made.began,
+        notes=tuple(dict.fromkeys((*made.notes, *lost))),
     )

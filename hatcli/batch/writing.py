@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from hatcli.atomic import PREFIX, SUFFIX, replacing, write_error
+from hatcli.batch.belt import Belt
 from hatcli.batch.files import Job
 from hatcli.batch.journal import Journal, stamp_file
 from hatcli.batch.reading import Stamp
 from hatcli.errors import UsageError
-from hatcli.image import encode
+from hatcli.image import animation, encode
+from hatcli.image.animation import Animation
 from hatcli.image.encode import EncodeOptions
-from hatcli.image.picture import Picture
+from hatcli.image.picture import Picture, Samples
 
 _TOO_YOUNG = 2.0  # seconds; a file just opened may not have its lock yet
 
@@ -48,29 +53,61 @@ def check_ending(output: Path) -> str:
     return known
 
 
-def write(
-    picture: Picture,
-    job: Job,
-    *,
-    container: str,
-    options: EncodeOptions,
-    overwrite: bool,
-    journal: Journal | None,
-    origin: Stamp,
-) -> list[str]:
+@dataclass(frozen=True)
+class Result:
+    """An enlarged picture that has to be written: whole, or its rows as they are made.
+
+    Attributes:
+        picture: the whole result; or the picture it is made from, which tells depth, profile and metadata.
+        width, height: of the result, in pixels.
+        origin: the stamp of the input's bytes.
+        strips: where the rows come from if they come one by one, alpha as the last channel if `has_alpha`.
+        animation: what the frames were enlarged from, if there are several.
+        frames: where the enlarged frames come from.
+    """
+
+    job: Job
+    picture: Picture
+    container: str
+    width: int
+    height: int
+    origin: Stamp
+    strips: Belt[Samples] | None = None
+    has_alpha: bool = False
+    animation: Animation | None = None
+    frames: Belt[Picture] | None = None
+
+    @property
+    def parts(self) -> Belt[Samples] | Belt[Picture] | None:
+        """Where rows or frames come from."""
+        return self.frames if self.strips is None else self.strips
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What it takes in memory until it is written."""
+        alpha = self.picture.alpha
+        return 0 if self.parts is not None else self.picture.pixels.nbytes + (0 if alpha is None else alpha.nbytes)
+
+
+class UnfinishedError(Exception):
+    """The rows of a result ended early: what made them has failed, and says so itself."""
+
+
+def write(result: Result, *, options: EncodeOptions, overwrite: bool, journal: Journal | None) -> list[str]:
     """The result to its file, atomically, or to stdout; returns what the format could not hold, a sentence each.
 
     Args:
         overwrite: replace a file that no journal knows, too.
-        journal: where the result is noted, as made from `origin`.
+        journal: where the result is noted, as made from its origin.
 
     Raises:
         OutputError: the file cannot be written, or the format cannot hold the picture.
         UsageError: a file is there that was not when the run began.
+        UnfinishedError: its rows ended early.
     """
-    output = job.output
+    output = result.job.output
     if output is None:
-        return _to_stdout(picture, container=container, options=options)
+        return _to_stdout(result, options)
     if os.path.lexists(output) and not (overwrite or (journal is not None and journal.knows(output))):
         raise UsageError(f"{output} is there already", hint="add --overwrite to replace it")
     try:
@@ -79,23 +116,62 @@ def write(
         raise write_error(output.parent, error) from error
     with replacing(output) as file:
         _hold(file)
-        lost = encode.write_into(file, picture, format=container, options=options)
-        if journal is not None and job.source.path is not None:
+        lost = _encode(result, file, options)
+        if journal is not None and result.job.source.path is not None:
             file.flush()
-            journal.record(output, job.source.path, origin=origin, made=stamp_file(Path(file.name)))
+            journal.record(output, result.job.source.path, origin=result.origin, made=stamp_file(Path(file.name)))
     return lost
 
 
-def _to_stdout(picture: Picture, *, container: str, options: EncodeOptions) -> list[str]:
-    encoded = encode.encode(picture, format=container, options=options)
+def _encode(result: Result, file: BinaryIO, options: EncodeOptions) -> list[str]:
+    if result.frames is not None and result.animation is not None:
+        frames = _all_frames(result.frames, result.animation)
+        return animation.write_into(file, frames, result.animation, format=result.container, options=options)
+    if result.strips is None:
+        return encode.write_into(file, result.picture, format=result.container, options=options)
+    return encode.write_rows_into(
+        file,
+        _all_rows(result.strips, height=result.height),
+        result.picture,
+        width=result.width,
+        height=result.height,
+        alpha=result.has_alpha,
+        format=result.container,
+        options=options,
+    )
+
+
+def _all_rows(strips: Belt[Samples], *, height: int) -> Iterator[Samples]:
+    """The strips, and an error if they were not all."""
+    count = 0
+    for strip in strips:
+        count += len(strip)
+        yield strip
+    if count != height:
+        raise UnfinishedError
+
+
+def _all_frames(frames: Belt[Picture], like: Animation) -> Iterator[Picture]:
+    """The frames, and an error if they were not all."""
+    count = 0
+    for frame in frames:
+        count += 1
+        yield frame
+    if count != len(like.frames) + (like.still is not None):
+        raise UnfinishedError
+
+
+def _to_stdout(result: Result, options: EncodeOptions) -> list[str]:
+    file = io.BytesIO()
+    lost = _encode(result, file, options)
     try:
-        sys.stdout.buffer.write(encoded)
+        sys.stdout.buffer.write(file.getbuffer())
         sys.stdout.buffer.flush()
     except BrokenPipeError:  # the reader has enough: no failure of ours
         raise
     except OSError as error:
         raise write_error(Path("stdout"), error) from error
-    return []
+    return lost
 
 
 def sweep(folders: set[Path]) -> int:

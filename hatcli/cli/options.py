@@ -75,6 +75,10 @@ Compression = Annotated[
     int | None, _flag(PICTURE, "0 to 9 for PNG and TIFF; higher is smaller and slower.", "--compression")
 ]
 Alpha = Annotated[str, _flag(PICTURE, "Transparency: model, bicubic or drop.", "--alpha")]
+Frames = Annotated[
+    str | None,
+    _flag(PICTURE, "first, or all of an animation; without it, all where the output keeps the format.", "--frames"),
+]
 StripMetadata = Annotated[bool, _flag(PICTURE, "Leave EXIF and XMP out; the colour profile stays.", "--strip-metadata")]
 Dpi = Annotated[str, _flag(PICTURE, "keep, or dots an inch to write.", "--dpi")]
 MaxPixels = Annotated[

@@ -54,6 +54,7 @@ def upscale(
     quality: options.Quality = None,
     lossless: options.Lossless = False,
     compression: options.Compression = None,
+    frames: options.Frames = None,
     alpha: options.Alpha = "model",
     strip_metadata: options.StripMetadata = False,
     dpi: options.Dpi = "keep",
@@ -105,6 +106,7 @@ def upscale(
         only_if_smaller=only_if_smaller,
         max_pixels=int(max_megapixels * 1e6) if max_megapixels else DEFAULT_MAX_PIXELS,
         fail_fast=fail_fast,
+        frames=frames,
         writers=writers,
     )
     settings = run_settings(tile, overlap=overlap, tta=tta, alpha=alpha, max_memory=max_memory)
@@ -272,6 +274,7 @@ def journals_of(jobs: list[Job], upscaler: Upscaler, plan: Plan, model: Model) -
         "model": {str(scale): stamp_file(path).sha256 for scale, path in model.files.items()},
         "target": asdict(plan.target),
         "format": plan.format,
+        "frames": plan.frames,
         "encoder": asdict(plan.options),
         "upscaler": settings,
         "precision": upscaler.choice.precision,

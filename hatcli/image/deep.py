@@ -8,7 +8,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -263,7 +263,7 @@ def _opencv() -> ModuleType:
 def _opencv_decode(data: bytes) -> NDArray[np.uint16]:
     """Decode with OpenCV, which must never see a path, nor a PNG that has not passed the gate: it dies on some."""
     cv2 = _opencv()
-    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    array: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.dtype != np.uint16:
         raise ValueError("the decoder gave no 16-bit samples")
     if array.ndim == 2:

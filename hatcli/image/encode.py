@@ -138,6 +138,43 @@ def write_into(file: BinaryIO, picture: Picture, *, format: str, options: Encode
     return _encode_into(file, picture, format, options or EncodeOptions())
 
 
+STREAMED = ("PNG", "TIFF")  # formats whose rows can be written as they come
+
+
+def write_rows_into(
+    file: BinaryIO,
+    blocks: Iterable[Samples],
+    like: Picture,
+    *,
+    width: int,
+    height: int,
+    alpha: bool,
+    format: str,
+    options: EncodeOptions | None = None,
+) -> list[str]:
+    """Encode a picture that need never be in memory whole, and tell what of it could not be kept.
+
+    Args:
+        blocks: consecutive rows `[rows, width, channels]`, together `height` of them, alpha as the last channel.
+        like: whose depth, profile, metadata and resolution the result has.
+        alpha: whether there is an alpha channel.
+        format: one of `STREAMED`.
+
+    Raises:
+        OutputError: the format cannot hold the picture.
+    """
+    options = options or EncodeOptions()
+    if format not in STREAMED:
+        raise ValueError(f"{format} cannot be written row by row")
+    notes = check_format(
+        format, width=width, height=height, bits=like.bits, alpha=alpha, gray=like.is_gray, options=options
+    )
+    like, lost = carried(like, width=width, height=height, options=options)
+    write = _write_png if format == "PNG" else _write_tiff
+    write(file, blocks, like, width=width, height=height, channels=like.pixels.shape[2] + alpha, options=options)
+    return [*notes, *lost]
+
+
 def encode(picture: Picture, *, format: str, options: EncodeOptions | None = None) -> bytes:
     """The bytes of a file, for where there is none: a pipe, or an answer.
 
@@ -179,20 +216,17 @@ def _encode_into(file: BinaryIO, picture: Picture, format: str, options: EncodeO
         gray=picture.is_gray,
         options=options,
     )
-    if options.dpi is not None:
-        picture = replace(picture, dpi=(options.dpi, options.dpi))
-    block, packet, lost = metadata.for_output(
-        picture, width=picture.width, height=picture.height, strip=options.strip_metadata
-    )
-    picture = replace(picture, exif=block, xmp=packet)
+    picture, lost = carried(picture, width=picture.width, height=picture.height, options=options)
+    block, packet = picture.exif, picture.xmp
     if picture.icc is not None and format in _WITHOUT_PROFILE:
         lost.append(f"{formats.title(format)} holds no colour profile: it is left out")
     if (block or packet) is not None and format in _WITHOUT_PROFILE:
         lost.append(f"{formats.title(format)} holds no EXIF and no XMP: they are left out")
-    if format == "PNG":
-        _write_png(file, picture, options)
-    elif format == "TIFF":
-        _write_tiff(file, picture, options)
+    if format in STREAMED:
+        write = _write_png if format == "PNG" else _write_tiff
+        width, height = picture.width, picture.height
+        channels = int(picture.pixels.shape[2]) + (picture.alpha is not None)
+        write(file, _blocks(picture), picture, width=width, height=height, channels=channels, options=options)
     elif format == "GIF":
         file.write(_gif(picture))
     else:
@@ -202,8 +236,12 @@ def _encode_into(file: BinaryIO, picture: Picture, format: str, options: EncodeO
     return [*notes, *lost]
 
 
-def _channels(picture: Picture) -> int:
-    return int(picture.pixels.shape[2]) + (picture.alpha is not None)
+def carried(picture: Picture, *, width: int, height: int, options: EncodeOptions) -> tuple[Picture, list[str]]:
+    """The picture with the resolution and the metadata that its file will have, and what of them was left out."""
+    if options.dpi is not None:
+        picture = replace(picture, dpi=(options.dpi, options.dpi))
+    block, packet, lost = metadata.for_output(picture, width=width, height=height, strip=options.strip_metadata)
+    return replace(picture, exif=block, xmp=packet), lost
 
 
 def _blocks(picture: Picture, *, rows: int = 256) -> Iterable[Samples]:
@@ -216,34 +254,47 @@ def _blocks(picture: Picture, *, rows: int = 256) -> Iterable[Samples]:
             yield np.concatenate([pixels, picture.alpha[top : top + rows, :, None]], axis=2)
 
 
-def _write_png(file: BinaryIO, picture: Picture, options: EncodeOptions) -> None:
-    extra = png.metadata_chunks(icc=picture.icc, exif=picture.exif, xmp=picture.xmp, dpi=picture.dpi)
+def _write_png(
+    file: BinaryIO,
+    blocks: Iterable[Samples],
+    like: Picture,
+    *,
+    width: int,
+    height: int,
+    channels: int,
+    options: EncodeOptions,
+) -> None:
     level = FAST_COMPRESSION if options.compression is None else options.compression
-    for part in png_writer.encode(
-        _blocks(picture),
-        width=picture.width,
-        height=picture.height,
-        channels=_channels(picture),
-        bits=picture.bits,
-        level=level,
-        extra=extra,
-    ):
+    extra = png.metadata_chunks(icc=like.icc, exif=like.exif, xmp=like.xmp, dpi=like.dpi)
+    parts = png_writer.encode(
+        blocks, width=width, height=height, channels=channels, bits=like.bits, level=level, extra=extra
+    )
+    for part in parts:
         file.write(part)
 
 
-def _write_tiff(file: BinaryIO, picture: Picture, options: EncodeOptions) -> None:
+def _write_tiff(
+    file: BinaryIO,
+    blocks: Iterable[Samples],
+    like: Picture,
+    *,
+    width: int,
+    height: int,
+    channels: int,
+    options: EncodeOptions,
+) -> None:
     tiff_writer.write(
         file,
-        _blocks(picture),
-        width=picture.width,
-        height=picture.height,
-        channels=_channels(picture),
-        bits=picture.bits,
+        blocks,
+        width=width,
+        height=height,
+        channels=channels,
+        bits=like.bits,
         level=FAST_COMPRESSION if options.compression is None else options.compression,
-        icc=picture.icc,
-        exif_block=picture.exif,
-        xmp=picture.xmp,
-        dpi=picture.dpi,
+        icc=like.icc,
+        exif_block=like.exif,
+        xmp=like.xmp,
+        dpi=like.dpi,
     )
 
 
@@ -268,20 +319,20 @@ def _webp(picture: Picture, options: EncodeOptions) -> tuple[bytes, list[str]]:
     saving: dict[str, Any] = {"quality": options.quality or DEFAULT_QUALITY["WEBP"], "method": 4}
     if options.lossless:  # quality is then how hard to try, and colours under transparency are kept as well
         saving = {"lossless": True, "exact": True, "quality": 50, "method": 4}
-    carried = {"icc_profile": picture.icc, "exif": _exif_with_resolution(picture, options), "xmp": picture.xmp}
-    return _saved(_stacked(picture), "WEBP", **saving, **carried), []
+    beside = {"icc_profile": picture.icc, "exif": _exif_with_resolution(picture, options), "xmp": picture.xmp}
+    return _saved(_stacked(picture), "WEBP", **saving, **beside), []
 
 
 def _avif(picture: Picture, options: EncodeOptions) -> tuple[bytes, list[str]]:
     picture = _in_color(picture)
     block = _exif_with_resolution(picture, options)
-    carried = {
+    beside = {
         "icc_profile": picture.icc,
         "exif": None if block is None else exif.without_orientation(block),  # Pillow would write it anew, with losses
         "xmp": picture.xmp,
     }
     quality = options.quality or DEFAULT_QUALITY["AVIF"]
-    return _saved(_stacked(picture), "AVIF", quality=quality, subsampling="4:4:4", speed=8, **carried), []
+    return _saved(_stacked(picture), "AVIF", quality=quality, subsampling="4:4:4", speed=8, **beside), []
 
 
 def _bmp(picture: Picture, options: EncodeOptions) -> tuple[bytes, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class Picture:
 
     @property
     def is_gray(self) -> bool:
-        return self.pixels.shape[2] == 1
+        return bool(self.pixels.shape[2] == 1)
 
     @property
     def bits(self) -> int:
@@ -80,3 +80,10 @@ def from_tensor(values: torch.Tensor, *, bits: int, gray: bool = False) -> Sampl
 def with_pixels(picture: Picture, pixels: Samples, alpha: Samples | None) -> Picture:
     """The same picture with other samples: profile, metadata, resolution and notes are kept."""
     return replace(picture, pixels=pixels, alpha=alpha)
+
+
+def split_alpha(block: Samples) -> tuple[Samples, Samples]:
+    """`[H, W, C + 1]` to pixels `[H, W, C]` and alpha `[H, W]`."""
+    pixels: Any = np.ascontiguousarray(block[..., :-1])
+    alpha: Any = np.ascontiguousarray(block[..., -1])
+    return pixels, alpha

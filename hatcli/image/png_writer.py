@@ -33,20 +33,27 @@ def encode(
     """
     header = struct.pack(">IIBBBBB", width, height, bits, _COLORS[channels], 0, 0, 0)
     yield png.SIGNATURE + png.chunk(b"IHDR", header) + extra
+    for part in deflated(blocks, row_bytes=width * channels * (bits // 8), pixel=channels * bits // 8, level=level):
+        yield png.chunk(b"IDAT", part)
+    yield png.chunk(b"IEND", b"")
+
+
+def deflated(blocks: Iterable[Samples], *, row_bytes: int, pixel: int, level: int) -> Iterator[bytes]:
+    """Rows filtered and compressed, as IDAT and fdAT chunks hold them, in pieces; `pixel` bytes make one pixel."""
     compressor = zlib.compressobj(level, zlib.DEFLATED, 15, 9)
-    above = np.zeros(width * channels * (bits // 8), np.uint8)
+    above = np.zeros(row_bytes, np.uint8)
     waiting = b""
     for block in blocks:
         raw = _bytes_of_rows(block)
         step = max(1, _BLOCK // raw.shape[1])
         for top in range(0, len(raw), step):
             rows = raw[top : top + step]
-            waiting += compressor.compress(_filtered(rows, above, pixel=channels * bits // 8, level=level))
+            waiting += compressor.compress(_filtered(rows, above, pixel=pixel, level=level))
             above = rows[-1]
             if len(waiting) >= _CHUNK:
-                yield png.chunk(b"IDAT", waiting)
+                yield waiting
                 waiting = b""
-    yield png.chunk(b"IDAT", waiting + compressor.flush()) + png.chunk(b"IEND", b"")
+    yield waiting + compressor.flush()
 
 
 def _bytes_of_rows(block: Samples) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ factors are equal, and integer images are rounded after each of the two passes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,12 +98,38 @@ def modcrop(image: NDArray[Any], scale: int) -> NDArray[Any]:
     return image[: height - height % scale, : width - width % scale]
 
 
-def resize_tensor(values: torch.Tensor, *, height: int, width: int) -> torch.Tensor:
-    """Antialiased bicubic to an exact size: `[C, H, W]` float to `[C, height, width]`, not clamped."""
+@dataclass(frozen=True)
+class Taps:
+    """Which samples of an axis make each sample of a resized one, with which weights: `[target, taps]` both."""
+
+    indices: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+
+def taps(length: int, target: int) -> Taps:
+    """Antialiased bicubic from `length` samples to exactly `target`."""
+    return Taps(*contributions(length, target=target, scale=target / length))
+
+
+def apply_taps(values: torch.Tensor, along: Taps, *, dim: int) -> torch.Tensor:
+    """One axis of a float tensor resized."""
     import torch
 
-    if values.shape[-2:] == (height, width):
-        return values
-    return torch.nn.functional.interpolate(
-        values[None], size=(height, width), mode="bicubic", antialias=True, align_corners=False
-    )[0]
+    shape = [1] * values.ndim
+    shape[dim] = len(along.indices)
+    result: torch.Tensor | None = None
+    for tap in range(along.indices.shape[1]):
+        index = torch.from_numpy(np.ascontiguousarray(along.indices[:, tap]))
+        weight = torch.from_numpy(along.weights[:, tap].astype(np.float32)).to(values.dtype).view(shape)
+        part = values.index_select(dim, index)
+        result = part.mul_(weight) if result is None else result.addcmul_(part, weight)
+    assert result is not None
+    return result
+
+
+def resize_tensor(values: torch.Tensor, *, height: int, width: int) -> torch.Tensor:
+    """Antialiased bicubic to an exact size: `[C, H, W]` float on the CPU to `[C, height, width]`, not clamped."""
+    for dim, target in ((2, width), (1, height)):
+        if values.shape[dim] != target:
+            values = apply_taps(values, taps(values.shape[dim], target), dim=dim)
+    return values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable
-from typing import Any, BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,8 +131,7 @@ def _strips(blocks: Iterable[Samples], *, rows: int) -> Iterable[Samples]:
 
 
 def _joined(blocks: list[Samples]) -> Samples:
-    whole: Any = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-    return whole
+    return blocks[0] if len(blocks) == 1 else cast(Samples, np.concatenate(blocks))
 
 
 def _packed(strip: Samples, *, order: str, level: int) -> bytes:

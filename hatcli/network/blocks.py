@@ -146,13 +146,16 @@ class HAB(nn.Module):
         x = x + self.drop_path(attended)
         if self.conv_block is not None:
             x = x + self.conv_scale * self.conv_block(normed)
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        result: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
+        return result
 
     def update_(self, x: Tensor, index: Tensor, chunk: int) -> None:
         """The same in place, without gradients: window rows one band after the other."""
         height, width = x.shape[1:3]
         size = self.window_size
-        convolved = self.conv_block and self.conv_block.in_bands(x, self.norm1, max(size, chunk // width))
+        convolved: tuple[Tensor, Tensor] | None = None
+        if self.conv_block is not None:
+            convolved = self.conv_block.in_bands(x, self.norm1, max(size, chunk // width))
         weights = AttentionWeights(self.attn, index, pad=True)
         biases = self._biases(weights)
         last = height // size - (1 if self.shift else 0)  # the last row of shifted windows wraps: a band of its own
@@ -254,7 +257,8 @@ class OCAB(WindowProjection):
         key, value = torch.unflatten(larger, -1, (2, weights.heads, weights.width)).unbind(-3)
         attended = weights.project(attend(windows, key, value, weights.bias, scale=weights.scale))
         x = x + merge(attended, self.window_size)
-        return x + self.mlp(self.norm2(x))
+        result: Tensor = x + self.mlp(self.norm2(x))
+        return result
 
     def update_(self, x: Tensor, index: Tensor, chunk: int) -> None:
         """The same in place, without gradients. Keys and values roll along: each row is projected once, before its

@@ -84,7 +84,8 @@ def build(checkpoint: Checkpoint) -> HAT:
         model = HAT(checkpoint.config)
     state = {key: value.float() if value.is_floating_point() else value for key, value in checkpoint.state.items()}
     model.load_state_dict(state, strict=True, assign=True)
-    return model.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval().requires_grad_(False)
 
 
 def write(path: Path, *, config: HATConfig, state: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -297,7 +298,7 @@ def _overlap_ratio(window: int, overlap: int) -> float:
 
 def _divisor(dim: int, part: int) -> int:
     """A ratio with `dim // ratio == part`; several may serve, and all make the same network."""
-    ratio = next((ratio for ratio in (dim // part, *range(1, dim + 1)) if dim // ratio == part), None)
+    ratio: int | None = next((ratio for ratio in (dim // part, *range(1, dim + 1)) if dim // ratio == part), None)
     if ratio is None:
         raise ValueError(f"no ratio compresses {dim} channels to {part}")
     return ratio

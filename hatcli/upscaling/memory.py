@@ -49,11 +49,19 @@ def band_bytes(config: HATConfig, width: int, chunk: int, size: int) -> int:
     return int(band * (4 + 2 * keys) + chunk * config.embed_dim * size * (8 + 4 * keys))
 
 
-def largest_tile(network: nn.Module, budget: int, *, device: torch.device, dtype: torch.dtype) -> int:
-    """The largest square tile, a multiple of 16, whose run fits the budget; never below `SMALLEST_TILE`."""
+def largest_tile(
+    network: nn.Module, budget: int, *, device: torch.device, dtype: torch.dtype, row_bytes: int = 0
+) -> int:
+    """The largest square tile, a multiple of 16, whose run fits the budget; never below `SMALLEST_TILE`.
+
+    `row_bytes` are what a row of tiles takes beside, for each input row of it.
+    """
     side = SMALLEST_TILE
-    while side < 1 << 15 and run_bytes(network, side + 16, side + 16, device=device, dtype=dtype) <= budget:
-        side += 16
+    while side < 1 << 15:
+        more = side + 16
+        if run_bytes(network, more, more, device=device, dtype=dtype) + row_bytes * more > budget:
+            break
+        side = more
     return side
 
 

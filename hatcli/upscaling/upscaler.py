@@ -7,24 +7,31 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hatcli.errors import HatError, MemoryLimitError, UsageError
-from hatcli.image.picture import Picture, Samples, from_tensor, to_tensor, with_pixels
-from hatcli.image.resample import resize_tensor
+from hatcli.image.picture import Picture, Samples, split_alpha, with_pixels
 from hatcli.upscaling import ensemble, tiling
 from hatcli.upscaling.device import DeviceChoice, choose, free_memory
 from hatcli.upscaling.memory import SHARE_OF_FREE, SMALLEST_TILE, is_out_of_memory, largest_tile, run_bytes
+from hatcli.upscaling.progress import Progress, Report, mapped, pass_shares
+from hatcli.upscaling.rows import (
+    Rows,
+    SampleRows,
+    Source,
+    StreamedRows,
+    Strip,
+    collected,
+    resized,
+    rounded,
+    with_alpha,
+)
 from hatcli.upscaling.size import SizePlan, Target, plan_size
 from hatcli.upscaling.transparency import bleed
 
-Part = TypeVar("Part")
-Whole = TypeVar("Whole")
-Result = TypeVar("Result")
 ALPHA_MODES = ("model", "bicubic", "drop")
 
 
@@ -59,23 +66,6 @@ class Settings:
             )
         if self.alpha not in ALPHA_MODES:
             raise UsageError(f"there is no --alpha {self.alpha}", hint=f"use {', '.join(ALPHA_MODES)}")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Work finished on one picture: a share of it, 0..1, and the tile of the current pass (counted from 1)."""
-
-    done: float
-    tile: int
-    tiles: int
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Finished rows of a result: `[3, rows, W]` float32 on the CPU, starting at output row `top`."""
-
-    top: int
-    values: Tensor
 
 
 @dataclass
@@ -155,59 +145,74 @@ class Upscaler:
             MemoryLimitError: memory ran out even with the smallest tile.
             HatError: the network's result is not finite.
         """
-        plan = self.plan(picture.width, picture.height, target)
-        alpha = None if self.settings.alpha == "drop" else picture.alpha
-        through_network = alpha is not None and self.settings.alpha == "model" and bool((alpha != alpha.flat[0]).any())
-        share = 0.5 if through_network else 1.0
-        pixels = bleed(picture.pixels, alpha) if alpha is not None else picture.pixels
-        enlarged = yield from _scaled(
-            self._samples(pixels, plan, bits=picture.bits, gray=picture.is_gray), at=0.0, share=share
-        )
-        if alpha is None:
-            return with_pixels(picture, enlarged, None)
-        if through_network:
-            planes = yield from _scaled(self._samples(alpha, plan, bits=picture.bits, gray=True), at=share, share=share)
-        else:
-            resized = resize_tensor(to_tensor(alpha), height=plan.height, width=plan.width)
-            planes = from_tensor(resized, bits=picture.bits, gray=True)
-        return with_pixels(picture, enlarged, planes[..., 0])
+        height = self.plan(picture.width, picture.height, target).height
+        samples = yield from collected(self._stream(picture, target, is_kept=True), height=height)
+        if not self.keeps_alpha(picture):
+            return with_pixels(picture, samples, None)
+        return with_pixels(picture, *split_alpha(samples))
 
-    def _samples(
-        self, samples: Samples, plan: SizePlan, *, bits: int, gray: bool
-    ) -> Generator[Progress, None, Samples]:
-        """All passes and the final reduction of one set of planes; the result is rounded as its rows come in."""
-        values = to_tensor(samples)
-        shares = _pass_shares(plan.passes)
-        done = 0.0
-        exact = plan.product * values.shape[1] == plan.height and plan.product * values.shape[2] == plan.width
+    def stream(self, picture: Picture, target: Target | None = None) -> Iterator[Progress | Strip]:
+        """`upscale` for results too large for memory: the rows come as they are finished, from the top to the bottom,
+        alpha as their last channel if `keeps_alpha`."""
+        return self._stream(picture, target, is_kept=False)
+
+    def keeps_alpha(self, picture: Picture) -> bool:
+        """Whether the result has transparency."""
+        return picture.alpha is not None and self.settings.alpha != "drop"
+
+    def _stream(self, picture: Picture, target: Target | None, *, is_kept: bool) -> Iterator[Progress | Strip]:
+        plan = self.plan(picture.width, picture.height, target)
+        alpha = picture.alpha if self.keeps_alpha(picture) else None
+        if alpha is None:
+            report = Report(pass_shares(plan.passes))
+            stream = self._passes(picture.pixels, plan, report, is_kept=is_kept)
+            yield from rounded(stream, bits=picture.bits, gray=picture.is_gray)
+            return
+        through_network = self.settings.alpha == "model" and bool((alpha != alpha.flat[0]).any())
+        shares = pass_shares(plan.passes)
+        report = Report([share / 2 for share in shares] * 2 if through_network else shares)
+        colors = self._passes(bleed(picture.pixels, alpha), plan, report, is_kept=is_kept)
+        if through_network:
+            planes = self._passes(alpha, plan, report, is_kept=is_kept, first=len(shares))
+        else:
+            planes = resized(SampleRows(alpha), height=plan.height, width=plan.width)
+        yield from with_alpha(
+            rounded(colors, bits=picture.bits, gray=picture.is_gray), rounded(planes, bits=picture.bits, gray=True)
+        )
+
+    def _passes(
+        self, samples: Samples, plan: SizePlan, report: Report, *, is_kept: bool, first: int = 0
+    ) -> Iterator[Progress | Rows]:
+        """All passes and the final reduction of one set of planes, each working on the rows the one before has made.
+
+        `first` is the number in the report of the first of them; `is_kept` says that the result stays in memory.
+        """
+        source: Source = SampleRows(samples)
+        held = (6 if samples.dtype == np.uint8 else 12) * plan.height * plan.width if is_kept else 0
         for number, scale in enumerate(plan.passes):
-            last = exact and number == len(plan.passes) - 1
-            collector = _Collector(
-                values.shape[1] * scale, values.shape[2] * scale, bits=bits if last else None, gray=gray
-            )
-            for event in self._enlarge(values, scale):
-                if isinstance(event, Rows):
-                    collector.add(event)
-                else:
-                    yield Progress(done + shares[number] * event.done, event.tile, event.tiles)
-            done += shares[number]
-            if last:
-                return collector.samples
-            values = collector.values.clamp_(0, 1)
-        return from_tensor(resize_tensor(values, height=plan.height, width=plan.width), bits=bits, gray=gray)
+            stream = self._enlarge(source, scale, partial(report.at, first + number), held=held)
+            source = StreamedRows(stream, height=source.height * scale, width=source.width * scale)
+        if isinstance(source, StreamedRows) and (source.height, source.width) == (plan.height, plan.width):
+            return source.stream
+        return resized(source, height=plan.height, width=plan.width)
 
     @torch.inference_mode()
-    def _enlarge(self, values: Tensor, scale: int) -> Iterator[Progress | Rows]:
-        """One pass over `[3, H, W]`; rows leave as they are finished. Out of memory makes tiles smaller and goes on."""
-        height, width = values.shape[-2:]
+    def _enlarge(
+        self, source: Source, scale: int, report: Callable[[Progress], Progress], *, held: int
+    ) -> Iterator[Progress | Rows]:
+        """One pass; rows leave as they are finished. Out of memory makes tiles smaller and goes on.
+
+        `held` bytes on the CPU will be taken by the result meanwhile.
+        """
+        height, width = source.height, source.width
         frontier = _Frontier()
-        tile = self._first_tile(scale, height, width)
+        tile = self._first_tile(scale, height, width, held=held)
         while True:
             side = tile or max(height, width)
             overlap = min(self.settings.overlap, side // 2)
             plan = tiling.plan(height - frontier.top, width, tile=side, overlap=overlap)
             try:
-                yield from self._strips(values, scale, plan, frontier)
+                yield from self._strips(source, scale, plan, frontier, report)
                 return
             except Exception as error:
                 if not is_out_of_memory(error):
@@ -225,18 +230,24 @@ class Upscaler:
             yield from _settle(frontier, keep=min(self.settings.overlap, tile // 2), scale=scale)
 
     def _strips(
-        self, values: Tensor, scale: int, plan: tiling.TilePlan, frontier: _Frontier
+        self,
+        source: Source,
+        scale: int,
+        plan: tiling.TilePlan,
+        frontier: _Frontier,
+        report: Callable[[Progress], Progress],
     ) -> Iterator[Progress | Rows]:
         """Tiles row by row, from the frontier down; each finished strip moves the frontier."""
-        width, origin, before = values.shape[-1], frontier.top, frontier.done
+        width, origin, before = source.width, frontier.top, frontier.done
         for place, span in enumerate(plan.rows):
             top, bottom = origin + span.start, origin + span.end
+            values = yield from source.rows(top, bottom)
             strip = torch.empty(3, (bottom - top) * scale, width * scale)
             reached = 0  # input columns of the strip that hold a result
             for column, across in enumerate(plan.columns):
                 number = place * len(plan.columns) + column
-                steps = self._run(values[:, top:bottom, across.start : across.end], scale)
-                tile = yield from _tile_progress(steps, number, plan.count, before)
+                steps = self._run(values[:, :, across.start : across.end], scale)
+                tile = yield from mapped(_tile_progress(steps, number, plan.count, before), report)
                 overlap = reached - across.start
                 tiling.blend_(strip[..., : reached * scale], tile, overlap=overlap, scale=scale, dim=2)
                 strip[..., across.start * scale : across.end * scale] = tile
@@ -250,6 +261,7 @@ class Upscaler:
             frontier.top = following
             frontier.pending = strip[:, finished:].clone() if following < bottom else None
             frontier.done = before + (1 - before) * (place + 1) / len(plan.rows)
+            source.forget(following)
 
     def _run(self, region: Tensor, scale: int) -> Generator[float, None, Tensor]:
         """The network (or its self-ensemble) on `[3, h, w]`: yields its share done, returns `[3, s*h, s*w]` on the CPU.
@@ -277,7 +289,7 @@ class Upscaler:
         total: Tensor | None = None
         for number in range(ensemble.COUNT):
             steps = _forward(network, ensemble.transform(image, number).contiguous())
-            turned = yield from _mapped(steps, partial(_eighth, number))
+            turned = yield from mapped(steps, partial(_eighth, number))
             output = ensemble.inverse(turned, number).float()
             total = output.clone() if total is None else total.add_(output)
         assert total is not None
@@ -292,7 +304,7 @@ class Upscaler:
             self._working[key] = master if stays else copy.deepcopy(master).to(self.choice.device, dtype)
         return self._working[key]
 
-    def _first_tile(self, scale: int, height: int, width: int) -> int:
+    def _first_tile(self, scale: int, height: int, width: int, *, held: int) -> int:
         """Side of the tiles to start with; 0: the whole image."""
         if self.settings.tile is not None:
             fits = self.settings.tile == 0 or max(height, width) <= self.settings.tile
@@ -301,40 +313,21 @@ class Upscaler:
         budget = int(free_memory(device) * SHARE_OF_FREE)
         if self.settings.max_memory is not None:
             budget = min(budget, self.settings.max_memory)
-        if device.type == "cpu":
-            budget -= 6 * height * width * scale**2  # the rounded result and what encodes it
+        on_cpu = device.type == "cpu"
+        budget -= held if on_cpu else 0
         whole = run_bytes(network, height, width, device=device, dtype=dtype)
         if whole <= budget and scale not in self._tile:
             return 0
-        side = min(largest_tile(network, budget, device=device, dtype=dtype), self._tile.get(scale, 1 << 15))
+        strip_row = 24 * width * scale**2 if on_cpu else 0  # bytes a row of tiles takes: it is blended with the next
+        side = largest_tile(network, budget, device=device, dtype=dtype, row_bytes=strip_row)
+        side = min(side, self._tile.get(scale, 1 << 15))
         return side if side < max(height, width) else 0
 
     def tiles(self, width: int, height: int, scale: int) -> int:
         """How many tiles a pass over a picture of this size takes with the memory that is free now."""
-        side = self._first_tile(scale, height, width) or max(height, width)
+        held = 6 * height * width * scale**2
+        side = self._first_tile(scale, height, width, held=held) or max(height, width)
         return tiling.plan(height, width, tile=side, overlap=min(self.settings.overlap, side // 2)).count
-
-
-class _Collector:
-    """Gathers the rows of a pass: rounded to samples if `bits` is given, else as float32."""
-
-    def __init__(self, height: int, width: int, *, bits: int | None, gray: bool) -> None:
-        self.bits, self.gray = bits, gray
-        if bits is None:
-            self.values = torch.empty(3, height, width)
-        else:
-            shape = (height, width, 1 if gray else 3)
-            self.samples: Samples = np.empty(shape, dtype=np.uint16) if bits == 16 else np.empty(shape, dtype=np.uint8)
-
-    def add(self, rows: Rows) -> None:
-        step = 512  # rows rounded at once, so that the float copies stay small
-        for start in range(0, rows.values.shape[1], step):
-            part = rows.values[:, start : start + step]
-            place = slice(rows.top + start, rows.top + start + part.shape[1])
-            if self.bits is None:
-                self.values[:, place] = part
-            else:
-                self.samples[place] = from_tensor(part, bits=self.bits, gray=self.gray)
 
 
 def _forward(network: nn.Module, image: Tensor) -> Generator[float, None, Tensor]:
@@ -362,17 +355,6 @@ def _eighth(number: int, done: float) -> float:
     return (number + done) / ensemble.COUNT
 
 
-def _mapped(steps: Generator[Part, None, Result], change: Callable[[Part], Whole]) -> Generator[Whole, None, Result]:
-    """What a generator yields, changed; it returns what the generator returns."""
-    while True:
-        try:
-            part = next(steps)
-        except StopIteration as finished:
-            result: Result = finished.value
-            return result
-        yield change(part)
-
-
 def _tile_progress(
     steps: Generator[float, None, Tensor], number: int, count: int, before: float
 ) -> Generator[Progress, None, Tensor]:
@@ -381,16 +363,9 @@ def _tile_progress(
     def progress(done: float) -> Progress:
         return Progress(before + (1 - before) * (number + done) / count, number + 1, count)
 
-    tile = yield from _mapped(steps, progress)
+    tile = yield from mapped(steps, progress)
     yield progress(1.0)
     return tile
-
-
-def _scaled(
-    steps: Generator[Progress, None, Samples], *, at: float, share: float
-) -> Generator[Progress, None, Samples]:
-    """Progress of a part as progress of the picture."""
-    return _mapped(steps, lambda part: Progress(at + share * part.done, part.tile, part.tiles))
 
 
 def _settle(frontier: _Frontier, *, keep: int, scale: int) -> Iterator[Rows]:
@@ -402,12 +377,3 @@ def _settle(frontier: _Frontier, *, keep: int, scale: int) -> Iterator[Rows]:
         yield Rows(frontier.top * scale, frontier.pending[:, : final * scale])
         frontier.pending = frontier.pending[:, final * scale :]
         frontier.top += final
-
-
-def _pass_shares(passes: tuple[int, ...]) -> list[float]:
-    """Each pass's share of the work, which grows with the pixels it gets."""
-    pixels, area = [], 1
-    for scale in passes:
-        pixels.append(area)
-        area *= scale**2
-    return [count / sum(pixels) for count in pixels]

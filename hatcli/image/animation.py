@@ -1,0 +1,250 @@
+"""Moving pictures: every frame of a GIF, WebP, PNG or AVIF with its time and the loop, read and written."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from hatcli.errors import InputError
+from hatcli.image import encode, metadata, opening, png, png_writer, samples
+from hatcli.image.encode import EncodeOptions
+from hatcli.image.picture import Picture, Samples, split_alpha
+
+FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
+_MOST_DELAY = 65535  # of a GIF in hundredths of a second, and of the numbers of a fraction in a PNG
+_GIF_KEEP, _GIF_CLEAR = 1, 2  # what happens to a frame before the next one is shown
+_PNG_REPLACE = bytes([0, 0])  # the next frame stays below nothing, and covers what was there
+
+
+@dataclass(frozen=True)
+class Animation:
+    """The frames of one file.
+
+    Attributes:
+        frames: whole pictures of one size, with alpha all or none; profile and metadata are the first one's.
+        durations: milliseconds each is shown.
+        loops: how often it plays; 0: for ever.
+        still: what a PNG shows where nothing moves, if that is none of its frames.
+    """
+
+    frames: tuple[Picture, ...]
+    durations: tuple[float, ...]
+    loops: int
+    still: Picture | None = None
+
+
+def read(data: bytes, first: Picture, *, name: str, max_pixels: int) -> Animation | None:
+    """The animation in the bytes that `first` was decoded from; None if they hold a single frame, or pages.
+
+    Raises:
+        InputError: a later frame is damaged, or all frames together have more than `max_pixels` pixels.
+    """
+    if first.format not in FORMATS:
+        return None
+    with opening.explained(name, first.format), opening.pillow_limit(max_pixels):
+        image = opening.open_image(data, first.format, name=name, max_pixels=max_pixels)
+        count = opening.count_frames(image)
+        if count < 2:
+            return None
+        if count * first.width * first.height > max_pixels:
+            raise InputError(
+                f"cannot read {name}: {count} frames of {first.width} x {first.height} are over the limit of "
+                f"{max_pixels / 1e6:.1f} megapixels",
+                hint="raise the limit, or enlarge the first frame alone: --frames first",
+            )
+        has_still = bool(image.info.get("default_image"))
+        info = {str(key): value for key, value in image.info.items()}
+        turn = metadata.find_orientation(metadata.find_exif(info), metadata.find_xmp(info))
+        planes: list[Samples] = []
+        durations = []
+        for number in range(count):
+            image.seek(number)
+            planes.append(samples.upright(np.asarray(image.convert("RGBA")), turn))
+            durations.append(float(image.info.get("duration", 0) or 0))
+        loops = _loops(image, first.format)
+    whole = all(bool((frame[..., 3] == 255).all()) for frame in planes)
+    like = replace(first, icc=None if first.is_gray else first.icc, notes=_without_frame_note(first.notes))
+    frames = []
+    for frame in planes:
+        pixels, alpha = split_alpha(frame)
+        frames.append(replace(like, pixels=pixels, alpha=None if whole else alpha))
+    still = frames.pop(0) if has_still else None
+    return Animation(tuple(frames), tuple(durations[has_still:]), loops, still) if len(frames) > 1 else None
+
+
+def _loops(image: Image.Image, format: str) -> int:
+    """How often it plays; a GIF that says nothing plays once, and says how often it plays *again* otherwise."""
+    said = image.info.get("loop")
+    if format == "GIF":
+        return 1 if said is None else int(said) + 1 if said else 0
+    return int(said or 0)
+
+
+def _without_frame_note(notes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(note for note in notes if not (note.startswith("first of") and note.endswith("frames")))
+
+
+def write_into(
+    file: BinaryIO, frames: Iterator[Picture], like: Animation, *, format: str, options: EncodeOptions
+) -> list[str]:
+    """Encode frames into an open file, each as it comes (WebP and AVIF: all at the end).
+
+    Args:
+        frames: the enlarged frames; if `like` has a still, that one comes first.
+        like: durations and loop.
+        format: one of `FORMATS`.
+
+    Returns:
+        A sentence for each thing the format could not hold.
+    """
+    first = next(frames)
+    still, first = (first, next(frames)) if like.still is not None else (None, first)
+    notes = encode.check_format(
+        format,
+        width=first.width,
+        height=first.height,
+        bits=first.bits,
+        alpha=first.alpha is not None,
+        gray=False,
+        options=options,
+    )
+    moving = itertools.chain([first], frames)
+    if format == "GIF":
+        _write_gif(file, moving, like, options)
+    elif format == "PNG":
+        _write_png(file, moving, still, like, options)
+    else:
+        _write_with_pillow(file, moving, like, format, options)
+    if still is not None and format != "PNG":
+        notes.append("the still picture beside the frames is left out")
+    if format == "AVIF" and like.loops:
+        notes.append("AVIF does not say how often it plays: it will play for ever")
+    return notes
+
+
+def _write_gif(file: BinaryIO, frames: Iterator[Picture], like: Animation, options: EncodeOptions) -> None:
+    """Frames as Pillow encodes single pictures, each with its own colours, put behind each other."""
+    for number, (frame, duration) in enumerate(zip(frames, like.durations, strict=True)):
+        parts = _gif_parts(encode.encode(frame, format="GIF", options=options))
+        if number == 0:
+            file.write(b"GIF89a" + struct.pack("<HHBBB", frame.width, frame.height, 0x70, 0, 0))
+            if like.loops != 1:
+                again = like.loops - 1 if like.loops else 0
+                file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<H", min(again, _MOST_DELAY)) + b"\0")
+        disposal = _GIF_KEEP if frame.alpha is None else _GIF_CLEAR
+        flags = disposal << 2 | (parts.transparent is not None)
+        delay = min(round(duration / 10), _MOST_DELAY)
+        file.write(b"\x21\xf9\x04" + struct.pack("<BHB", flags, delay, parts.transparent or 0) + b"\0")
+        file.write(b"\x2c" + struct.pack("<HHHHB", 0, 0, frame.width, frame.height, 0x80 | parts.table_bits))
+        file.write(parts.table + parts.coded)
+    file.write(b"\x3b")
+
+
+@dataclass(frozen=True)
+class _GifParts:
+    """What is used of a GIF with one picture: its colours, which of them is transparent, its coded indices."""
+
+    table: bytes
+    table_bits: int
+    transparent: int | None
+    coded: bytes
+
+
+def _gif_parts(data: bytes) -> _GifParts:
+    table_bits = data[10] & 7
+    at = 13 + 3 * (2 << table_bits)
+    table, transparent = data[13:at], None
+    while data[at] == 0x21:
+        if data[at + 1] == 0xF9 and data[at + 3] & 1:
+            transparent = data[at + 6]
+        at += 2
+        while data[at]:
+            at += data[at] + 1
+        at += 1
+    if data[at + 9] & 0x80:  # a table of the picture's own instead
+        table_bits = data[at + 9] & 7
+        table = data[at + 10 : at + 10 + 3 * (2 << table_bits)]
+        at += len(table)
+    start = end = at + 10
+    end += 1  # the size of the codes
+    while data[end]:
+        end += data[end] + 1
+    return _GifParts(table, table_bits, transparent, data[start : end + 1])
+
+
+def _write_png(
+    file: BinaryIO, frames: Iterator[Picture], still: Picture | None, like: Animation, options: EncodeOptions
+) -> None:
+    """An APNG: frames in chunks of their own, the first one (or the still) where a PNG has its pixels."""
+    number = itertools.count()  # of fcTL and fdAT chunks together
+    for place, (frame, duration) in enumerate(zip(frames, like.durations, strict=True)):
+        if place == 0:
+            file.write(_png_head(still or frame, like, options))
+            if still is not None:
+                for part in _deflated(still, options):
+                    file.write(png.chunk(b"IDAT", part))
+        time = Fraction(duration / 1000).limit_denominator(1000)
+        if time.numerator > _MOST_DELAY:
+            time = Fraction(min(round(duration / 1000), _MOST_DELAY))
+        control = struct.pack(">IIIII", next(number), frame.width, frame.height, 0, 0)
+        file.write(png.chunk(b"fcTL", control + struct.pack(">HH", time.numerator, time.denominator) + _PNG_REPLACE))
+        for part in _deflated(frame, options):
+            is_first = place == 0 and still is None
+            file.write(
+                png.chunk(b"IDAT", part) if is_first else png.chunk(b"fdAT", struct.pack(">I", next(number)) + part)
+            )
+    file.write(png.chunk(b"IEND", b""))
+
+
+def _png_head(frame: Picture, like: Animation, options: EncodeOptions) -> bytes:
+    carried, _ = encode.carried(frame, width=frame.width, height=frame.height, options=options)
+    color = png.RGB if frame.alpha is None else png.RGB_ALPHA
+    header = struct.pack(">IIBBBBB", frame.width, frame.height, frame.bits, color, 0, 0, 0)
+    extra = png.metadata_chunks(icc=carried.icc, exif=carried.exif, xmp=carried.xmp, dpi=carried.dpi)
+    control = png.chunk(b"acTL", struct.pack(">II", len(like.frames), like.loops))
+    return png.SIGNATURE + png.chunk(b"IHDR", header) + extra + control
+
+
+def _deflated(frame: Picture, options: EncodeOptions) -> Iterator[bytes]:
+    level = encode.FAST_COMPRESSION if options.compression is None else options.compression
+    block: Any = frame.pixels if frame.alpha is None else np.concatenate([frame.pixels, frame.alpha[..., None]], axis=2)
+    return png_writer.deflated([block], row_bytes=block[0].nbytes, pixel=block.shape[2], level=level)
+
+
+def _write_with_pillow(
+    file: BinaryIO, frames: Iterable[Picture], like: Animation, format: str, options: EncodeOptions
+) -> None:
+    images: list[Image.Image] = []
+    carried: Picture | None = None
+    for frame in frames:
+        if carried is None:
+            carried, _ = encode.carried(frame, width=frame.width, height=frame.height, options=options)
+        block: Samples = (
+            frame.pixels if frame.alpha is None else np.concatenate([frame.pixels, frame.alpha[..., None]], axis=2)
+        )
+        images.append(Image.fromarray(block))
+    assert carried is not None, "an animation has frames"
+    saving: dict[str, Any] = {"quality": options.quality or encode.DEFAULT_QUALITY[format], "loop": like.loops}
+    if format == "WEBP":
+        saving |= {"lossless": True, "exact": True, "quality": 50} if options.lossless else {"method": 4}
+    else:
+        saving |= {"subsampling": "4:4:4", "speed": 8}
+    saving |= {"icc_profile": carried.icc, "exif": carried.exif, "xmp": carried.xmp}
+    packed = io.BytesIO()
+    images[0].save(
+        packed,
+        format,
+        save_all=True,
+        append_images=images[1:],
+        duration=[round(duration) for duration in like.durations],
+        **{key: value for key, value in saving.items() if value is not None},
+    )
+    file.write(packed.getbuffer())
