@@ -65,13 +65,13 @@ def test_no_damage_ends_a_run(tmp_path: Path, weights: Path, share: float) -> No
     (tmp_path / "list.txt").write_text("\n".join(str(path) for path in sorted(folder.iterdir())))  # none passed over
     command = [sys.executable, "-m", "hatcli", "upscale", f"@{tmp_path / 'list.txt'}", "-o", str(tmp_path / "out")]
     options = ["-n", str(weights), "--json", "--cpu", "--threads", "1", "--format", "png", "--name", "{stem}"]
-    process = subprocess.Popen(
-        [*command, *options, "--max-megapixels", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, bufsize=1,
-    )  # fmt: skip
-    assert process.stdout is not None
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     told, longest, last = [], 0.0, None
-    with open(tmp_path / "stderr", "w", encoding="utf-8") as errors:
+    with subprocess.Popen(
+        [*command, *options, "--max-megapixels", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment, bufsize=1,
+    ) as process, open(tmp_path / "stderr", "w", encoding="utf-8") as errors:  # fmt: skip
+        assert process.stdout is not None
         assert process.stderr is not None
         copying = threading.Thread(target=lambda source: errors.writelines(source), args=(process.stderr,))
         copying.start()

@@ -55,14 +55,14 @@ def test_memory_is_flat_over_many_pictures(tmp_path: Path, weights: Path, share:
     folder.mkdir()
     for number in range(count):
         Image.fromarray(noise(64, 64, 3, seed=number)).save(folder / f"{number}.png")
-    process = subprocess.Popen(command(folder, "-o", tmp_path / "out", "-n", weights, "--quiet", "--json"),
-                               stdout=subprocess.PIPE, text=True)  # fmt: skip
-    assert process.stdout is not None
-    watched, sizes = psutil.Process(process.pid), []
-    for line in process.stdout:
-        if json.loads(line)["event"] == "done":
-            family = [watched, *watched.children(recursive=True)]
-            sizes.append(sum(one.memory_info().rss for one in family if one.is_running()))
+    arguments = command(folder, "-o", tmp_path / "out", "-n", weights, "--quiet", "--json")
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        watched, sizes = psutil.Process(process.pid), []
+        for line in process.stdout:
+            if json.loads(line)["event"] == "done":
+                family = [watched, *watched.children(recursive=True)]
+                sizes.append(sum(one.memory_info().rss for one in family if one.is_running()))
     assert process.wait() == 0
     quarter = len(sizes) // 4
     second, last = np.mean(sizes[quarter : 2 * quarter]), np.mean(sizes[3 * quarter : -2])
