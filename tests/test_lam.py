@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,20 +138,23 @@ def test_the_error_of_a_smooth_objective_falls_as_one_over_the_steps() -> None:
     assert [errors[0] / error for error in errors[1:]] == pytest.approx([5, 10, 40], rel=0.05)
 
 
-def tiny(conv_scale: float) -> HAT:
+def tiny(**switches: Any) -> HAT:
     torch.manual_seed(0)
     config = HATConfig(
         upscale=2, embed_dim=24, depths=(1,), num_heads=(2,), window_size=8, squeeze_factor=8, num_feat=16,
-        conv_scale=conv_scale,
+        **switches,
     )  # fmt: skip
     return HAT(config).double().eval()
 
 
-def test_without_channel_attention_a_hat_attributes_nothing_outside_its_reach_and_with_it_everything() -> None:
+@pytest.mark.parametrize("switched_off", ["cab", "channel_attention"])
+def test_without_channel_attention_a_hat_attributes_nothing_outside_its_reach_and_with_it_everything(
+    switched_off: str,
+) -> None:
     image = torch.rand(3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     window = Window(0, 0, 4)
-    local = found(tiny(0.0), image, window, steps=2).saliency
-    whole = found(tiny(0.01), image, window, steps=2).saliency
+    local = found(tiny(**{switched_off: False}), image, window, steps=2).saliency
+    whole = found(tiny(), image, window, steps=2).saliency
     assert int(local[48:, 48:].count_nonzero()) == 0
     assert int(local[:8, :8].count_nonzero()) > 0
     assert float((whole[48:, 48:] > 0).double().mean()) > 0.99
@@ -167,7 +171,7 @@ def test_a_flat_picture_gives_a_message_and_no_nan() -> None:
         with pytest.raises(InputError, match="nothing to attribute"):
             found(identity, torch.full((3, 16, 16), 0.3, dtype=dtype))
         with pytest.raises(InputError, match="nothing to attribute"):
-            found(tiny(0.01).to(dtype), torch.full((3, 16, 16), 0.3, dtype=dtype), steps=2)
+            found(tiny().to(dtype), torch.full((3, 16, 16), 0.3, dtype=dtype), steps=2)
 
 
 def test_partly_flat_windows_are_finite() -> None:

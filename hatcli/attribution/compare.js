@@ -23,9 +23,10 @@ function draw() {
   stage.classList.toggle("pixels", view.zoom * devicePixelRatio >= 1.5);
   at("divider").style.left = cut + "px";
   at("divider").setAttribute("aria-valuenow", Math.round(view.split * 100));
-  at("divider").hidden = view.difference || view.cropping;
+  at("divider").hidden = view.difference || choice.a === choice.b;
+  stage.classList.toggle("cropping", view.cropping);
   at("layerD").hidden = !view.difference;
-  at("zoom").textContent = Math.round(view.zoom * devicePixelRatio * 100) + " %";
+  at("zoom").textContent = (view.difference ? `difference × ${GAIN} · ` : "") + Math.round(view.zoom * devicePixelRatio * 100) + " %";
   at("crop").hidden = !view.crop; at("save").hidden = !view.crop;
   if (view.crop) {
     const c = view.crop, style = at("crop").style;
@@ -84,12 +85,21 @@ function centre() { const box = stage.getBoundingClientRect(); return [box.width
 function fit() {
   const box = stage.getBoundingClientRect();
   view.zoom = Math.min(box.width / W, box.height / H, 8);
+  if (view.zoom * devicePixelRatio > 1) view.zoom = Math.floor(view.zoom * devicePixelRatio) / devicePixelRatio;  // pixels of one size
   view.x = (box.width - W * view.zoom) / 2; view.y = (box.height - H * view.zoom) / 2; redraw();
 }
 function oneToOne() { zoomAt(1 / devicePixelRatio / view.zoom, ...centre()); view.x = Math.round(view.x); view.y = Math.round(view.y); }
 function press(id, on) { at(id).setAttribute("aria-pressed", on); }
 function toggleDifference() { view.difference = !view.difference; press("difference", view.difference); if (view.difference) subtract(); redraw(); }
-function toggleCrop() { view.cropping = !view.cropping; if (!view.cropping) view.crop = null; press("cropping", view.cropping); stage.style.cursor = view.cropping ? "crosshair" : ""; redraw(); }
+function toggleCrop() { view.cropping = !view.cropping; if (!view.cropping) view.crop = null; press("cropping", view.cropping); redraw(); }
+function stepCrop([right, down], resize) {
+  const step = 8, middle = pixel(centre()), old = view.crop;
+  const c = old ? { ...old } : { w: Math.min(64, W), h: Math.min(64, H), x: Math.round(middle[0]) - 32, y: Math.round(middle[1]) - 32 };
+  if (old && resize) { c.w += step * right; c.h += step * down; } else if (old) { c.x += step * right; c.y += step * down; }
+  c.w = Math.min(W, Math.max(2, c.w)); c.h = Math.min(H, Math.max(2, c.h));
+  c.x = Math.min(W - c.w, Math.max(0, c.x)); c.y = Math.min(H - c.h, Math.max(0, c.y));
+  view.crop = c;
+}
 function theme() {
   const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.dataset.theme = dark ? "light" : "dark";
@@ -121,6 +131,7 @@ let sliding = false, corner = null;
 const place = event => { const box = stage.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
 const pixel = ([x, y]) => [Math.min(W, Math.max(0, (x - view.x) / view.zoom)), Math.min(H, Math.max(0, (y - view.y) / view.zoom))];
 stage.addEventListener("pointerdown", event => {
+  if (event.target.id === "save") return;
   sliding = event.target.id === "divider"; fingers.set(event.pointerId, place(event));
   stage.setPointerCapture(event.pointerId);
   if (view.cropping && fingers.size === 1) { corner = pixel(place(event)); view.crop = null; redraw(); }
@@ -128,10 +139,12 @@ stage.addEventListener("pointerdown", event => {
 stage.addEventListener("pointermove", event => {
   const old = fingers.get(event.pointerId); if (!old) return;
   const now = place(event);
-  if (sliding) view.split = Math.min(1, Math.max(0, now[0] / stage.clientWidth));
+  if (sliding && fingers.size === 1) view.split = Math.min(1, Math.max(0, now[0] / stage.clientWidth));
   else if (fingers.size === 2) {
     const other = [...fingers].find(([id]) => id !== event.pointerId)[1];
-    zoomAt(Math.hypot(now[0] - other[0], now[1] - other[1]) / Math.max(1, Math.hypot(old[0] - other[0], old[1] - other[1])), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
+    const span = point => Math.max(1, Math.hypot(point[0] - other[0], point[1] - other[1]));
+    view.x += (now[0] - old[0]) / 2; view.y += (now[1] - old[1]) / 2;  // the middle of the fingers moves too
+    zoomAt(span(now) / span(old), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
   } else if (corner) {
     const end = pixel(now), x = Math.floor(Math.min(corner[0], end[0])), y = Math.floor(Math.min(corner[1], end[1]));
     const w = Math.ceil(Math.max(corner[0], end[0])) - x, h = Math.ceil(Math.max(corner[1], end[1])) - y;
@@ -141,7 +154,7 @@ stage.addEventListener("pointermove", event => {
 });
 for (const kind of ["pointerup", "pointercancel"]) stage.addEventListener(kind, event => { fingers.delete(event.pointerId); sliding = false; corner = null; });
 stage.addEventListener("wheel", event => { event.preventDefault(); zoomAt(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.002)), ...place(event)); }, { passive: false });
-stage.addEventListener("dblclick", event => zoomAt(2, ...place(event)));
+stage.addEventListener("dblclick", event => event.target === stage && zoomAt(2, ...place(event)));
 
 const keys = {
   "+": () => zoomAt(1.25, ...centre()), "=": () => zoomAt(1.25, ...centre()), "-": () => zoomAt(0.8, ...centre()),
@@ -151,7 +164,8 @@ const keys = {
 addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT" || at("keys").open) return;
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-  if (arrows && (event.shiftKey || arrows[1])) { view.x -= 40 * arrows[0]; view.y -= 40 * arrows[1]; }
+  if (arrows && view.cropping) stepCrop(arrows, event.shiftKey);
+  else if (arrows && (event.shiftKey || arrows[1])) { view.x -= 40 * arrows[0]; view.y -= 40 * arrows[1]; }
   else if (arrows) view.split = Math.min(1, Math.max(0, view.split + 0.02 * arrows[0]));
   else if (keys[event.key.toLowerCase()]) keys[event.key.toLowerCase()]();
   else return;
@@ -162,14 +176,17 @@ for (const side of ["a", "b"]) {
   at(side).addEventListener("change", event => { choice[side] = Number(event.target.value); choose(); });
 }
 if (data.models.some(model => model.psnr_y !== undefined)) {
-  const table = document.createElement("table");
+  const table = document.createElement("table"), title = document.createElement("h2");
+  title.textContent = "Numbers, on luma";
   for (const cells of [["Model", "PSNR dB", "SSIM"], ...data.models.filter(model => model.psnr_y !== undefined).map(model => [model.name, model.psnr_y === null ? "∞" : model.psnr_y.toFixed(2), model.ssim_y === null ? "" : model.ssim_y.toFixed(4)])]) {
-    const row = table.insertRow(); cells.forEach((text, index) => { const cell = row.insertCell(); cell.textContent = text; if (index) cell.className = "n"; });
+    const row = table.insertRow(), kind = table.rows.length === 1 ? "th" : "td";
+    cells.forEach((text, index) => { const cell = row.appendChild(document.createElement(kind)); cell.textContent = text; if (index) cell.className = "n"; });
   }
-  at("scores").append(table);
+  at("scores").append(title, table);
 }
 at("difference").onclick = toggleDifference; at("cropping").onclick = toggleCrop; at("save").onclick = saveCrop;
 at("fit").onclick = fit; at("one").onclick = oneToOne; at("theme").onclick = theme;
 at("help").onclick = () => at("keys").showModal(); at("close").onclick = () => at("keys").close();
+at("keys").onclick = event => { if (event.target === at("keys")) at("keys").close(); };  // beside it
 addEventListener("resize", redraw);
 choose(); fit();

@@ -119,5 +119,7 @@ def contact_sheet(
             decibels, similar = found["psnr_y"], found["ssim_y"]
             first = "identical" if decibels is None else f"{decibels:.2f} dB"
             lines.append(first if similar is None else f"{first} / {similar:.4f}")
-        draw.multiline_text((left + width / 2, top + height + size // 4), "\n".join(lines), "black", font, "ma")
+        draw.multiline_text(
+            (left + width / 2, top + height + size // 4), "\n".join(lines), "black", font, "ma", align="center"
+        )
     return sheet

@@ -1,7 +1,7 @@
 """Feature maps after each group of a network, as pictures and as a number for window-shaped blocking.
 
 The blocking index is ours, in the spirit of the blocking effect factor of Yim and Bovik ("Quality Assessment of
-Deblocked Images", IEEE TIP 2011), which also sets differences across block borders against the others:
+Deblocked Images", IEEE Transactions on Image Processing 20(1), 2011), which takes the difference of the same two means:
 
     index = 10 log10(mean squared difference of neighbours across a window border / mean of all other neighbours)
 
@@ -11,6 +11,7 @@ both over rows, columns and channels. 0 dB: borders are like any other place; ab
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,28 +19,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hatcli.attribution.networks import groups
 from hatcli.errors import WeightsError
+from hatcli.network.hat import HAT
+
+FEATURES_HINT = "leave --features out; HAT, SwinIR, ESRGAN, RCAN and the like have groups"
 
 
 def feature_maps(network: nn.Module, image: Tensor) -> list[Tensor]:
-    """What each of the network's `layers` gives for `[3, h, w]`: `[C, H, W]` float32 on the CPU, padding included.
-
-    Works for HAT and for networks built like SwinIR, whose groups take and give `[B, H * W, C]` and a size.
+    """What each of the network's `groups` gives for `[3, h, w]`: `[C, H, W]` float32 on the CPU, padding included.
 
     Raises:
-        WeightsError: the network has no groups to look at.
+        WeightsError: the network has no groups to look at, or they give something other than maps.
     """
-    body = network if hasattr(network, "layers") else getattr(network, "network", network)
-    groups = getattr(body, "layers", None)
-    if not isinstance(groups, nn.ModuleList) or len(groups) == 0:
-        raise WeightsError("this network has no groups whose maps could be shown", hint="use a HAT or a SwinIR")
     found: list[Tensor] = []
 
-    def keep(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        found.append(channels_first(output.detach(), inputs).float().cpu())
+    def keep(group: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+        found.append(channels_first(output, inputs, image.shape[1:], last=isinstance(network, HAT)).float().cpu())
         return output.detach()  # so that no graph grows from group to group
 
-    handles = [group.register_forward_hook(keep) for group in groups]
+    parts = groups(network)
+    if not parts:
+        raise WeightsError("this network has no groups whose maps could be shown", hint=FEATURES_HINT)
+    handles = [group.register_forward_hook(keep) for group in parts]
     try:
         with torch.enable_grad():  # HAT's quick path without gradients does not pass through forward
             network(image[None])
@@ -49,14 +51,21 @@ def feature_maps(network: nn.Module, image: Tensor) -> list[Tensor]:
     return found
 
 
-def channels_first(output: Tensor, inputs: tuple[Any, ...]) -> Tensor:
-    """A group's output as `[C, H, W]`: from `[1, H, W, C]`, or from `[1, H * W, C]` and the size in its inputs."""
-    if output.ndim == 4:
-        return output[0].permute(2, 0, 1)
-    size = next((value for value in inputs[1:] if isinstance(value, (tuple, list, torch.Size))), None)
-    if output.ndim != 3 or size is None:
-        raise WeightsError("the groups of this network give maps of an unknown layout", hint="use a HAT or a SwinIR")
-    return output[0].T.reshape(-1, int(size[0]), int(size[1]))
+def channels_first(output: Any, inputs: tuple[Any, ...], size: Sequence[int], *, last: bool) -> Tensor:
+    """A group's output as `[C, H, W]`.
+
+    Args:
+        output: `[1, C, H, W]`, `[1, H, W, C]`, or `[1, H * W, C]` where the size is among the group's inputs.
+        size: of the picture; a map is at least as large, which tells the first two apart.
+        last: channels are known to come last.
+    """
+    if isinstance(output, Tensor) and output.ndim == 4:
+        first = all(side >= least for side, least in zip(output.shape[2:], size, strict=True))
+        return output[0].detach() if first and not last else output[0].detach().permute(2, 0, 1)
+    rows = next((value for value in inputs[1:] if isinstance(value, tuple | list)), None)
+    if not isinstance(output, Tensor) or output.ndim != 3 or rows is None or math.prod(rows) != output.shape[1]:
+        raise WeightsError("the groups of this network give maps of an unknown layout", hint=FEATURES_HINT)
+    return output[0].detach().T.reshape(-1, int(rows[0]), int(rows[1]))
 
 
 def blocking_index(maps: Tensor, *, window: int) -> float:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hatcli.errors import HatError, InputError, UsageError
+from hatcli.errors import HatError, InputError, UsageError, WeightsError
 
 Network = Callable[[Tensor], Tensor]  # [N, 3, h, w] in 0..1 to [N, 3, s*h, s*w]
 Objective = Callable[[Tensor], Tensor]  # [N, 3, H, W] to [N]
@@ -194,12 +194,8 @@ def check_image(image: Tensor, path: Path) -> None:
         )
 
 
-@torch.enable_grad()
-def slopes(network: Network, points: Tensor, objective: Objective, window: Window) -> Tensor:
-    """Derivative of the objective at each of `[N, 3, h, w]`, as float64 on the CPU."""
-    points = points.detach().requires_grad_()
-    output = network(points)
-    height, width = output.shape[-2:]
+def check_window(window: Window, *, height: int, width: int) -> None:
+    """Refuse a window that is not inside a result of `height` x `width`."""
     if window.side < 1 or min(window.top, window.left) < 0:
         raise UsageError("the window must be inside the result and at least one pixel large", hint="see --at, --window")
     if window.top + window.side >= height or window.left + window.side >= width:
@@ -207,7 +203,19 @@ def slopes(network: Network, points: Tensor, objective: Objective, window: Windo
             f"a window of {window.side} at {window.left},{window.top} is not inside the result of {width} x {height}",
             hint="--at is in output pixels, the window's top left corner, and one row and column more are read",
         )
-    (gradients,) = torch.autograd.grad(objective(output).sum(), points)
+
+
+@torch.enable_grad()
+def slopes(network: Network, points: Tensor, objective: Objective, window: Window) -> Tensor:
+    """Derivative of the objective at each of `[N, 3, h, w]`, as float64 on the CPU."""
+    points = points.detach().requires_grad_()
+    output = network(points)
+    height, width = output.shape[-2:]
+    check_window(window, height=height, width=width)
+    score = objective(output)
+    if not score.requires_grad:
+        raise WeightsError("this network passes no gradients to its input", hint="it cannot be attributed; try another")
+    (gradients,) = torch.autograd.grad(score.sum(), points)
     if not bool(gradients.isfinite().all()):
         raise HatError("the network's gradients are not finite", hint="use other weights, or fp64")
     return gradients.cpu().double()

@@ -28,11 +28,17 @@ class Section:
     pictures: Mapping[str, Image.Image]
 
 
-def page(sections: Sequence[Section], *, title: str) -> str:
-    """The whole page as text; every outside string is escaped."""
+def page(sections: Sequence[Section], *, title: str, settings: str = "") -> str:
+    """The whole page as text; every outside string is escaped.
+
+    Args:
+        settings: a sentence on how the maps were made.
+    """
     text = (files("hatcli.attribution") / "attribute.html").read_text(encoding="utf-8")
     head, tail = text.split("__MODELS__")
-    return head.replace("__TITLE__", html.escape(title)) + "".join(map(article, sections)) + tail
+    head, between = head.split("__SETTINGS__")
+    head = head.replace("__TITLE__", html.escape(title)) + html.escape(settings) + between
+    return head + "".join(map(article, sections)) + tail
 
 
 def article(section: Section) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hatcli.attribution.lam import Window
-from hatcli.errors import InputError
+from hatcli.errors import UsageError
 
 # fmt: off
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
@@ -23,7 +23,7 @@ def detail(image: Tensor, *, scale: int, side: int) -> Tensor:
     """Gradient of `[3, h, w]` enlarged by bicubic, summed in every window of `side`: `[rows, columns]` of corners."""
     large = F.interpolate(image[None].cpu().double(), scale_factor=scale, mode="bicubic")[0]
     if min(large.shape[1:]) <= side:
-        raise InputError(
+        raise UsageError(
             f"the result of {large.shape[2]} x {large.shape[1]} has no room for a window of {side}",
             hint="choose a smaller --window",
         )

@@ -14,6 +14,7 @@ from hatcli.cli.doctor import doctor
 from hatcli.cli.download import download
 from hatcli.cli.evaluate import evaluate
 from hatcli.cli.models import models
+from hatcli.cli.plot import plot
 from hatcli.cli.train import train
 from hatcli.cli.upscale import upscale
 
@@ -33,6 +34,7 @@ app.add_typer(models)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(attribute)
+app.command()(plot)
 app.command()(convert)
 app.command()(train)
 app.command()(bench)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hatcli.cli import options
-from hatcli.cli.compare import listed, open_one, write
-from hatcli.cli.console import Bars, Console, command, show
-from hatcli.errors import HatError, InputError, MemoryLimitError, UsageError
+from hatcli.cli.compare import apart, listed, open_one, write
+from hatcli.cli.console import Console, command, show
+from hatcli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
-    import torch
-    from PIL import Image as Pillow
+    from torch import Tensor
 
-    from hatcli.attribution.lam import Attribution, Window
-    from hatcli.attribution.lam import Path as BlurPath
+    from hatcli.attribution.lam import Window
     from hatcli.attribution.page import Section
+    from hatcli.models.opening import Model
+    from hatcli.upscaling.device import DeviceChoice
 
 Image = Annotated[Path, typer.Argument(help="The small picture; 64 x 64 in the paper.", metavar="IMAGE")]
 At = Annotated[
@@ -40,9 +39,13 @@ Models = Annotated[
 ]  # fmt: skip
 Regions = Annotated[int, typer.Option("--regions", help="Mean index over this many more windows.", min=0)]
 Features = Annotated[bool, typer.Option("--features", help="Also the maps after each group and their blocking.")]
-Factor = Annotated[int, typer.Option("-s", "--scale", help="Native factor of the models.", min=1, max=16)]
+Factor = Annotated[
+    int | None,
+    typer.Option("-s", "--scale", help="Native factor of the models. Default: the files' own, or 4.", min=1, max=16,
+                 show_default=False),
+]  # fmt: skip
 
-CPU_BATCH_BYTES = 1 << 30
+DEFAULT_FACTOR = 4
 
 
 @command
@@ -54,7 +57,7 @@ def attribute(
     regions: Regions = 0,
     features: Features = False,
     model: Models = None,
-    scale: Factor = 4,
+    scale: Factor = None,
     output: Folder = None,
     overwrite: options.Overwrite = False,
     offline: options.Offline = False,
@@ -74,167 +77,52 @@ def attribute(
     \b
     hat attribute photo64.png --at 110,150 -n hat-t,hat -o seen
     """
-    import torch
-
     from hatcli.attribution.lam import Path as BlurPath
-    from hatcli.attribution.lam import Window
     from hatcli.attribution.page import page
-    from hatcli.attribution.regions import drawn, strongest
+    from hatcli.attribution.regions import drawn
+    from hatcli.cli.attributing import Subject, mean_text
     from hatcli.cli.upscale import choose_device
-    from hatcli.image import decode
-    from hatcli.image.picture import to_tensor
 
-    dtypes = {"fp32": torch.float32, "fp64": torch.float64}
-    if precision not in dtypes:
-        raise UsageError(f"attribution in {precision} would be mostly rounding", hint="use fp32 or fp64")
-    corner = place(at)
-    if not image.exists():
-        raise UsageError(f"there is no file {image}")
     folder = output or image.with_name(f"{image.stem}_attribution")
-    prepare(folder, overwrite=overwrite)
+    corner = place(at)
     console = Console(quiet=quiet, verbose=verbose, progress=not no_progress)
-    values = to_tensor(decode.read(image).pixels).to(dtypes[precision])
-    chosen = Window(corner[1], corner[0], window) if corner else strongest(values, scale=scale, side=window)
-    more = drawn(values, regions, scale=scale, side=window) if regions else []
-    choice = choose_device("cpu" if cpu else device, "fp32", threads)
+    choice = fitting(choose_device("cpu" if cpu else device, "fp32", threads), precision)
+    refuse_results(folder, overwrite=overwrite)
+    values = read_values(image, console).to(choice.dtype)
     names = listed(model, default=["auto"])
-    opened = [open_one(name, scale, console, offline=offline) for name in names]
-    for entry in opened:
-        if scale not in entry:
-            raise UsageError(f"{entry.name} has no x{scale}", hint="give its own factor with --scale")
-    sections, facts = [], {}
-    with console.bars(len(opened) * (1 + len(more))) as bars:
-        for number, entry in enumerate(opened):
-            label = entry.name if entry.name not in facts else f"{entry.name}-{number + 1}"
-            network = entry[scale].to(choice.device, dtypes[precision]).eval().requires_grad_(False)
-            subject = Subject(label, network, values, scale, choice.device, BlurPath(steps=steps), bars)
-            section, found = subject.look(chosen, more, features=features)
+    opened, factor = open_files(names, scale)
+    chosen = window_at(corner, values, factor, side=window)
+    more = drawn(values, regions, scale=factor, side=window) if regions else []
+    opened |= {name: open_one(name, factor, console, offline=offline) for name in names if name not in opened}
+    networks = apart([(opened[name].name, native(opened[name], factor)) for name in names])
+    subjects = [
+        Subject(name, network.to(choice.device, choice.dtype), values, factor, choice.device, BlurPath(steps=steps))
+        for name, network in networks
+    ]
+    refuse_groupless(subjects if features else [], console)
+    make(folder)
+    sections: list[Section] = []
+    facts: dict[str, dict[str, Any]] = {}
+    with console.bars(len(subjects) * (1 + len(more))) as bars:
+        for subject in subjects:
+            section, facts[subject.name] = subject.look(chosen, more, features=features, console=console, bars=bars)
             sections.append(section)
-            facts[label] = found
             save_pictures(section, folder)
     first = next(iter(facts.values()))
-    settings = {"image": image.name, "scale": scale, "steps": steps, "precision": precision,
+    settings = {"image": image.name, "scale": factor, "steps": steps, "precision": precision,
                 "window": {"x": chosen.left, "y": chosen.top, "side": window}}  # fmt: skip
     text = json.dumps(
         {"diffusion_index": first["diffusion_index"], "gini": first["gini"], **settings, "models": facts}, indent=2
     )
+    said = f"Window of {window} x {window} at {chosen.left},{chosen.top} of the result; {steps} steps in {precision}."
     write(folder / "attribution.json", text.encode())
-    write(folder / "index.html", page(sections, title=f"{show(image.name)} x{scale}").encode("utf-8"))
+    write(folder / "index.html", page(sections, title=f"{show(image.name)} x{factor}", settings=said).encode("utf-8"))
     if as_json:
         typer.echo(text)
     else:
         for label, found in facts.items():
             typer.echo(f"{show(label)}  diffusion index {found['diffusion_index']:.2f}{mean_text(found)}")
         console.say(f"see {show(folder / 'index.html')}")
-
-
-class Subject:
-    """A network and a picture under study."""
-
-    def __init__(
-        self, name: str, network: torch.nn.Module, image: torch.Tensor, scale: int, device: torch.device,
-        path: BlurPath, bars: Bars,
-    ) -> None:  # fmt: skip
-        self.name, self.network, self.image, self.scale = name, network, image, scale
-        self.device, self.path, self.bars = device, path, bars
-
-    def look(self, chosen: Window, more: list[Window], *, features: bool) -> tuple[Section, dict[str, Any]]:
-        """All that is shown and said of this network."""
-        from hatcli.attribution.page import Section
-        from hatcli.attribution.regions import confidence
-
-        result = self.attribution(chosen)
-        facts: dict[str, Any] = {"diffusion_index": result.diffusion_index, "gini": result.gini}
-        notes: list[str] = []
-        indices = []
-        for window in more:
-            try:
-                indices.append(self.attribution(window).diffusion_index)
-            except InputError:  # a flat window has no index; how many had one is said
-                continue
-        if indices:
-            mean, half = confidence(indices)
-            facts["regions"] = {"count": len(indices), "mean": mean, "half_width_95": half, "values": indices}
-            notes.append(f"over {len(indices)} windows{mean_text(facts)}")
-        pictures = self.pictures(result)
-        if features:
-            facts["blocking_index_db"] = []
-            for number, (picture, index) in enumerate(self.features(), start=1):
-                facts["blocking_index_db"].append(index)
-                pictures[f"group {number}" + ("" if index is None else f": blocking {index:+.2f} dB")] = picture
-        return Section(self.name, result.diffusion_index, tuple(notes), pictures), facts
-
-    def attribution(self, window: Window) -> Attribution:
-        """One window, with progress shown."""
-        from hatcli.attribution.lam import Progress, attribute
-        from hatcli.upscaling.device import free_memory
-        from hatcli.upscaling.memory import is_out_of_memory
-
-        self.bars.picture(self.name)
-        budget = free_memory(self.device) // 2
-        if self.device.type == "cpu":  # larger batches are no faster there
-            budget = min(budget, CPU_BATCH_BYTES)
-        running: Generator[Progress, None, Attribution] = attribute(
-            self.network, self.image, window, path=self.path, budget=budget, device=self.device
-        )
-        while True:
-            try:
-                progress = next(running)
-            except StopIteration as finished:
-                self.bars.finished()
-                result: Attribution = finished.value
-                return result
-            except HatError:
-                self.bars.finished()
-                raise
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise MemoryLimitError(
-                    f"out of memory attributing with {self.name}", hint="use a smaller picture, such as 64 x 64"
-                ) from error
-            self.bars.tiles(progress.done / progress.total, 1, 1)
-
-    def pictures(self, result: Attribution) -> dict[str, Pillow.Image]:
-        """Caption to picture: where the window is, saliency, density, both over the picture."""
-        from PIL import Image as Pillow
-
-        from hatcli.attribution import maps
-        from hatcli.image.picture import from_tensor
-
-        window, saliency = result.window, result.saliency.numpy()
-        small = Pillow.fromarray(from_tensor(self.image, bits=8))
-        large = small.resize((small.width * self.scale, small.height * self.scale), Pillow.Resampling.BICUBIC)
-        marked = maps.outlined(large, top=window.top, left=window.left, side=window.side)
-        salient = maps.enlarged(maps.reds(saliency), self.scale)
-        dense = maps.enlarged(maps.reds(maps.density(saliency)), self.scale, smooth=True)
-        return {
-            "window": marked,
-            "saliency": salient,
-            "density": dense,
-            "overlay": maps.outlined(maps.overlay(dense, large), top=window.top, left=window.left, side=window.side),
-        }
-
-    def features(self) -> list[tuple[Pillow.Image, float | None]]:
-        """Each group's map and its blocking index in dB, None where it has none."""
-        import math
-
-        from PIL import Image as Pillow
-
-        from hatcli.attribution.features import as_gray, blocking_index, feature_maps
-
-        config = getattr(self.network, "config", None)
-        inner = getattr(self.network, "network", self.network)
-        side = int(config.window_size if config is not None else getattr(inner, "window_size", 8))
-        found: list[tuple[Pillow.Image, float | None]] = []
-        for entry in feature_maps(self.network, self.image.to(self.device)):
-            try:
-                index: float | None = blocking_index(entry, window=side)
-            except ValueError:  # one window, or a constant map
-                index = None
-            picture = Pillow.fromarray(as_gray(entry))
-            found.append((picture, index if index is not None and math.isfinite(index) else None))
-        return found
 
 
 def place(text: str | None) -> tuple[int, int] | None:
@@ -247,16 +135,90 @@ def place(text: str | None) -> tuple[int, int] | None:
     return int(parts[0]), int(parts[1])
 
 
-def prepare(folder: Path, *, overwrite: bool) -> None:
-    """Make the folder, or refuse one that holds results."""
-    from hatcli.atomic import write_error
+def fitting(choice: DeviceChoice, precision: str) -> DeviceChoice:
+    """The device with the precision attribution runs in there."""
+    from dataclasses import replace
 
+    import torch
+
+    dtypes = {"fp32": torch.float32, "fp64": torch.float64}
+    if precision not in dtypes:
+        raise UsageError(f"attribution in {precision} would be mostly rounding", hint="use fp32 or fp64")
+    if precision == "fp64" and choice.device.type == "mps":
+        raise UsageError("Apple's GPU does not compute fp64", hint="use --precision fp32, or --device cpu")
+    return replace(choice, dtype=dtypes[precision])
+
+
+def read_values(path: Path, console: Console) -> Tensor:
+    """A picture as `[3, h, w]` in 0..1, all of its bits kept."""
+    from hatcli.attribution.lam import Path as BlurPath
+    from hatcli.attribution.lam import check_image
+    from hatcli.cli.compare import read_picture
+    from hatcli.image.picture import to_tensor
+
+    values = to_tensor(read_picture(path, console).pixels)
+    check_image(values, BlurPath())
+    return values
+
+
+def open_files(names: list[str], scale: int | None) -> tuple[dict[str, Model], int]:
+    """The models that are files, and the factor to look at: as asked for, or one that all files have, or 4."""
+    from hatcli.models import opening
+
+    opened = {name: opening.open_file(Path(name)) for name in names if opening.names_file(name)}
+    if scale is not None or not opened:
+        return opened, scale or DEFAULT_FACTOR
+    shared = set.intersection(*(set(model) for model in opened.values()))
+    if not shared:
+        said = ", ".join(f"{model.name} x{next(iter(model))}" for model in opened.values())
+        raise UsageError(f"the models have no factor in common: {said}", hint="attribute them one by one")
+    return opened, DEFAULT_FACTOR if DEFAULT_FACTOR in shared else max(shared)
+
+
+def native(model: Model, factor: int) -> Any:
+    """The network of this factor, its weights fixed."""
+    if factor not in model:
+        raise UsageError(f"{model.name} has no x{factor}", hint="give its own factor with --scale")
+    return model[factor].eval().requires_grad_(False)
+
+
+def window_at(corner: tuple[int, int] | None, values: Tensor, factor: int, *, side: int) -> Window:
+    """The window asked for, or the one with the strongest edges."""
+    from hatcli.attribution.lam import Window, check_window
+    from hatcli.attribution.regions import strongest
+
+    if corner is None:
+        return strongest(values, scale=factor, side=side)
+    chosen = Window(corner[1], corner[0], side)
+    check_window(chosen, height=values.shape[1] * factor, width=values.shape[2] * factor)
+    return chosen
+
+
+def refuse_groupless(subjects: list[Any], console: Console) -> None:
+    """Before the work: say which models have no feature maps to show; an error if none has."""
+    from hatcli.attribution.features import FEATURES_HINT
+
+    without = [subject.name for subject in subjects if not subject.has_groups]
+    if subjects and len(without) == len(subjects):
+        raise WeightsError(f"{', '.join(without)}: no groups whose maps could be shown", hint=FEATURES_HINT)
+    for name in without:
+        console.say(f"{show(name)} has no groups whose maps could be shown")
+
+
+def refuse_results(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that is a file or holds results."""
     if (folder / "index.html").exists() and not overwrite:
         raise UsageError(f"{folder} holds results already", hint="add --overwrite, or name another with -o")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file", hint="name a folder with -o")
+
+
+def make(folder: Path) -> None:
+    """The folder and those it lies in."""
+    from hatcli.atomic import write_error
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise UsageError(f"{folder} is a file", hint="name a folder with -o") from None
     except OSError as error:
         raise write_error(folder, error) from error
 
@@ -268,12 +230,3 @@ def save_pictures(section: Section, folder: Path) -> None:
         file = io.BytesIO()
         picture.save(file, "PNG")
         write(folder / f"{stem}_{caption.split(':')[0].replace(' ', '_')}.png", file.getvalue())
-
-
-def mean_text(facts: dict[str, Any]) -> str:
-    """`, mean 12.3 ± 1.2 (95 %)` where many windows were looked at."""
-    if "regions" not in facts:
-        return ""
-    found = facts["regions"]
-    half = "" if found["half_width_95"] is None else f" ± {found['half_width_95']:.2f} (95 %)"
-    return f", mean {found['mean']:.2f}{half}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -14,8 +14,10 @@ from hatcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from hatcli.attribution.compare import Pixels, Shown
+    from hatcli.image.picture import Picture
     from hatcli.models.opening import Model
 
+T = TypeVar("T")
 Image = Annotated[Path, typer.Argument(help="The picture to enlarge.", metavar="IMAGE")]
 Models = Annotated[
     list[str] | None,
@@ -77,8 +79,8 @@ def compare(
         raise UsageError(f"{target.name} is not the name of a page", hint="end it in .html")
     refuse_existing([target, sheet_file], image, truth, overwrite=overwrite)
     console = Console(quiet=quiet, verbose=verbose, progress=not no_progress)
-    low = read_pixels(image)
-    large = read_pixels(truth) if truth is not None else None
+    low = eight_bits(read_picture(image, console))
+    large = eight_bits(read_picture(truth, console)) if truth is not None else None
     if large is not None and large.shape[:2] != (low.shape[0] * scale, low.shape[1] * scale):
         raise InputError(
             f"the truth has {large.shape[1]} x {large.shape[0]} pixels, "
@@ -94,13 +96,14 @@ def compare(
 
     shown: list[Shown] = []
     with console.bars(len(names)) as bars:
-        for name in names:
-            if name == "bicubic":
-                bars.picture(name)
-                shown.append(comparing.Shown(name, bicubic(scale)(low)))
+        for label, model in apart(
+            [(opened[name].name if name in opened else name, opened.get(name)) for name in names]
+        ):
+            if model is None:
+                bars.picture(label)
+                shown.append(comparing.Shown(label, bicubic(scale)(low)))
             else:
-                label = opened[name].name
-                enlarge = through_upscaler(Upscaler(opened[name], choice=choice, settings=settings), label, scale, bars)
+                enlarge = through_upscaler(Upscaler(model, choice=choice, settings=settings), label, scale, bars)
                 shown.append(comparing.Shown(label, enlarge(low)))
             bars.finished()
     title = f"{show(image.name)} x{scale}"
@@ -134,16 +137,41 @@ def open_one(name: str, scale: int, console: Console, *, offline: bool) -> Model
     return opening.open_installed(name, scale=scale)
 
 
-def read_pixels(path: Path) -> Pixels:
-    """A picture as `[H, W, 3]` uint8."""
-    import numpy as np
+def apart(named: list[tuple[str, T]]) -> list[tuple[str, T]]:
+    """The same with names that differ: a second one gets `-2`."""
+    seen: set[str] = set()
+    result = []
+    for name, value in named:
+        number, label = 1, name
+        while label in seen:
+            number += 1
+            label = f"{name}-{number}"
+        seen.add(label)
+        result.append((label, value))
+    return result
 
+
+def read_picture(path: Path, console: Console) -> Picture:
+    """A picture; what is lost of it on the way is said."""
     from hatcli.image import decode
-    from hatcli.image.picture import from_tensor, to_tensor
 
     if not path.exists():
         raise UsageError(f"there is no file {path}")
-    return np.asarray(from_tensor(to_tensor(decode.read(path).pixels), bits=8), dtype=np.uint8)
+    picture = decode.read(path)
+    for note in picture.notes:
+        console.say(f"{show(path.name)}: {show(note)}")
+    if picture.alpha is not None:
+        console.say(f"{show(path.name)}: transparency is left out")
+    return picture
+
+
+def eight_bits(picture: Picture) -> Pixels:
+    """`[H, W, 3]` uint8, as a page can show it."""
+    import numpy as np
+
+    from hatcli.image.picture import from_tensor, to_tensor
+
+    return np.asarray(from_tensor(to_tensor(picture.pixels), bits=8), dtype=np.uint8)
 
 
 def refuse_existing(outputs: list[Path], *inputs: Path | None, overwrite: bool) -> None:

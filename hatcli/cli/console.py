@@ -74,7 +74,12 @@ class Console:
             TextColumn("{task.fields[detail]}", markup=False),
             TimeRemainingColumn(),
         )
-        progress = Progress(*columns, console=RichConsole(stderr=True, highlight=False), transient=True)
+        progress = Progress(
+            *columns,
+            console=RichConsole(stderr=True, highlight=False),
+            transient=True,
+            speed_estimate_period=3600,  # a step of a large network can take longer than rich's half minute
+        )
         with progress:
             yield Bars(progress, pictures)
 
