@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +91,18 @@ def test_outside_strings_cannot_reach_the_terminal_raw() -> None:
     assert show("x\u202ey") == "x\\u202ey"
     assert show(Path("photo[final].png")) == "photo[final].png"
     assert show("bad\udcff") == "bad\\udcff"
+
+
+def test_help_reads_no_markdown_parser_and_leaves_the_real_one_to_others() -> None:
+    program = (
+        "import sys; sys.argv = ['hat', '--help']\n"
+        "from hatcli.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "assert 'markdown_it' not in sys.modules and 'torch' not in sys.modules\n"
+        "import typer.rich_utils\n"
+        "assert type(typer.rich_utils.Markdown('*a*')).__module__ == 'rich.markdown'\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "upscale" in result.stdout
