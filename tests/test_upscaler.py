@@ -307,3 +307,14 @@ def test_resizing_in_bands_equals_resizing_at_once(monkeypatch: pytest.MonkeyPat
     rows = [event for event in resized(SampleRows(values), height=117, width=90) if isinstance(event, Rows)]
     assert len(rows) > 5
     assert (torch.cat([row.values for row in rows], dim=1) - expected).abs().max() < 1e-6
+
+
+def test_on_a_cpu_a_large_picture_runs_in_tiles_and_full_hd_runs_whole() -> None:
+    network = lively(tiny(upscale=2))
+    upscaler = Upscaler({2: network}, choice=CPU)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hatcli.upscaling.upscaler.free_memory", lambda device: 16 << 30)
+        assert upscaler.tiles(1920, 1080, 2) == 1
+        assert upscaler.tiles(8000, 6000, 2) > 1
+        generous = Upscaler({2: network}, choice=CPU, settings=Settings(max_memory=12 << 30))
+        assert generous.tiles(2400, 1800, 2) == 1

@@ -11,6 +11,8 @@ from hatcli.network.config import HATConfig
 from hatcli.network.hat import HEAD_PIXELS_PER_CHUNK_PIXEL, default_chunk
 
 SMALLEST_TILE = 32  # pixels a side; below this the overlap is all there is
+LARGEST_WHOLE = 5 << 19  # pixels a CPU runs whole: 1920 x 1080 is; beyond, all it buys is gigabytes
+EASY_BYTES = 750_000_000  # what tiles of a larger picture may take there
 SHARE_OF_FREE = 0.8  # of the free memory that a run may plan with
 FIXED = 8 << 20  # bytes of small tensors and workspaces; measured peaks from 512 x 512 up are within 10% of the count
 

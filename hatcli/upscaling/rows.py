@@ -19,7 +19,7 @@ from hatcli.image.picture import Samples, from_tensor, to_tensor
 from hatcli.image.resample import Taps, apply_taps, taps
 from hatcli.upscaling.progress import Progress
 
-_ROUNDED_ROWS = 512  # at once, so that the float copies stay small
+_ROUNDED_PIXELS = 1 << 21  # at once, so that the float copies stay small
 _RESIZED_PIXELS = 1 << 21  # of a result that are resized at once
 
 
@@ -125,8 +125,9 @@ def rounded(stream: Stream, *, bits: int, gray: bool) -> Iterator[Progress | Str
         if isinstance(event, Progress):
             yield event
             continue
-        for start in range(0, event.values.shape[1], _ROUNDED_ROWS):
-            part = event.values[:, start : start + _ROUNDED_ROWS]
+        step = max(1, _ROUNDED_PIXELS // event.values.shape[2])
+        for start in range(0, event.values.shape[1], step):
+            part = event.values[:, start : start + step]
             yield Strip(event.top + start, from_tensor(part, bits=bits, gray=gray))
 
 

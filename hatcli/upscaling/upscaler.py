@@ -16,7 +16,15 @@ from hatcli.errors import HatError, MemoryLimitError, UsageError
 from hatcli.image.picture import Picture, Samples, split_alpha, with_pixels
 from hatcli.upscaling import ensemble, tiling
 from hatcli.upscaling.device import DeviceChoice, choose, free_memory
-from hatcli.upscaling.memory import SHARE_OF_FREE, SMALLEST_TILE, is_out_of_memory, largest_tile, run_bytes
+from hatcli.upscaling.memory import (
+    EASY_BYTES,
+    LARGEST_WHOLE,
+    SHARE_OF_FREE,
+    SMALLEST_TILE,
+    is_out_of_memory,
+    largest_tile,
+    run_bytes,
+)
 from hatcli.upscaling.progress import Progress, Report, mapped, pass_shares
 from hatcli.upscaling.rows import (
     Rows,
@@ -310,11 +318,12 @@ class Upscaler:
             fits = self.settings.tile == 0 or max(height, width) <= self.settings.tile
             return 0 if fits else min(self.settings.tile, self._tile.get(scale, self.settings.tile))
         network, device, dtype = self._masters[scale], self.choice.device, self.choice.dtype
-        budget = int(free_memory(device) * SHARE_OF_FREE)
-        if self.settings.max_memory is not None:
-            budget = min(budget, self.settings.max_memory)
         on_cpu = device.type == "cpu"
-        budget -= held if on_cpu else 0
+        budget = int(free_memory(device) * SHARE_OF_FREE) - (held if on_cpu else 0)
+        if self.settings.max_memory is not None:
+            budget = min(budget, self.settings.max_memory - (held if on_cpu else 0))
+        elif on_cpu and height * width > LARGEST_WHOLE:
+            budget = min(budget, EASY_BYTES)
         whole = run_bytes(network, height, width, device=device, dtype=dtype)
         if whole <= budget and scale not in self._tile:
             return 0

@@ -105,9 +105,9 @@ def test_the_network_hardly_ever_waits(tmp_path: Path, share: float) -> None:
     upscaler: Upscaler = load("hat-t", scale=4, device="cpu")
     really = Upscaler._enlarge
 
-    def timed(self: Upscaler, *arguments: Any) -> Iterator[Any]:
+    def timed(self: Upscaler, *arguments: Any, **options: Any) -> Iterator[Any]:
         nonlocal spent
-        steps = really(self, *arguments)
+        steps = really(self, *arguments, **options)
         while True:
             began = time.monotonic()
             try:
