@@ -25,7 +25,7 @@ _RESIZED_PIXELS = 1 << 21  # of a result that are resized at once
 
 @dataclass(frozen=True)
 class Rows:
-    """Finished rows of a pass: `[3, rows, W]` float32 on the CPU, starting at row `top`."""
+    """Finished rows of a pass: `[3, rows, W]` float32 on the CPU, starting at row `top`; valid until the next event."""
 
     top: int
     values: Tensor

@@ -247,10 +247,12 @@ class Upscaler:
     ) -> Iterator[Progress | Rows]:
         """Tiles row by row, from the frontier down; each finished strip moves the frontier."""
         width, origin, before = source.width, frontier.top, frontier.done
+        strip: Tensor | None = None  # one buffer for all strips: they are large, and whoever gets rows copies them
         for place, span in enumerate(plan.rows):
             top, bottom = origin + span.start, origin + span.end
             values = yield from source.rows(top, bottom)
-            strip = torch.empty(3, (bottom - top) * scale, width * scale)
+            if strip is None or strip.shape[1] != (bottom - top) * scale:
+                strip = torch.empty(3, (bottom - top) * scale, width * scale)
             reached = 0  # input columns of the strip that hold a result
             for column, across in enumerate(plan.columns):
                 number = place * len(plan.columns) + column
