@@ -98,8 +98,8 @@ FIELDS = {
     "skipped": {"input", "output", "reason"},
     "failed": {"input", "error", "hint", "exit_code"},
     "plan": {
-        "input", "output", "source_width", "source_height", "width", "height", "passes", "tiles", "whole_image_bytes",
-        "file_bytes", "seconds",
+        "input", "output", "source_width", "source_height", "width", "height", "passes", "tiles", "frames",
+        "whole_image_bytes", "file_bytes", "seconds",
     },
     "estimate": {"pictures", "seconds", "file_bytes", "done", "skipped", "failed"},
     "summary": {

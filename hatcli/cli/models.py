@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 models = typer.Typer(name="models", help="List, show, verify and remove models.", rich_markup_mode=None)
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON array on stdout.")]
 REFERENCE = ("Urban100", 4)  # the set and factor whose published PSNR stands in the table
-TASKS = {"bicubic": "clean", "real": "photos"}
+TASKS = {"bicubic": "clean", "photo": "JPEGs", "real": "photos"}
 
 
 @models.callback(invoke_without_command=True)

@@ -201,6 +201,7 @@ class Reporter:
                     self._failed(job.source.label, error)
                     continue
                 takes = seconds_for(facts["source_width"], facts["source_height"], tuple(facts["passes"]))
+                takes *= facts["frames"]
                 seconds, size, pictures = seconds + takes, size + facts["file_bytes"], pictures + 1
                 self._emit("plan", input=job.source.label, output=output, **facts, seconds=round(takes, 3))
                 self._say_planned(job.source.label, output, facts)
@@ -215,10 +216,11 @@ class Reporter:
     def _say_planned(self, source: str, output: str, facts: dict[str, Any]) -> None:
         passes = " then ".join(f"x{scale}" for scale in facts["passes"]) or "no pass"
         tiles = facts["tiles"]
+        several = f"{facts['frames']} frames, " if facts["frames"] > 1 else ""
         self.console.say(
             f"{show(source)} -> {show(output)}  {facts['source_width']} x {facts['source_height']} -> "
             f"{facts['width']} x {facts['height']}, {passes}, {tiles} tile{'s' if tiles != 1 else ''}, "
-            f"{facts['whole_image_bytes'] / 1e9:.2f} GB untiled"
+            f"{several}{facts['whole_image_bytes'] / 1e9:.2f} GB untiled"
         )
 
     def _emit(self, event: str, **fields: Any) -> None:
@@ -242,7 +244,7 @@ def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan) -> dict[str,
     """
     from hatcli.batch import estimate
     from hatcli.batch.writing import check_ending
-    from hatcli.image import decode, encode
+    from hatcli.image import animation, decode, encode
     from hatcli.upscaling.memory import run_bytes
 
     info = decode.probe(source, max_pixels=plan.max_pixels)
@@ -260,6 +262,8 @@ def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan) -> dict[str,
         gray=info.channels == 1,
         options=plan.options,
     )
+    moves = container == info.format if plan.frames is None else plan.frames == "all"
+    frames = info.frames if moves and container in animation.FORMATS else 1
     tiles = memory = 0
     if size.passes:
         first, choice = size.passes[0], upscaler.choice
@@ -274,7 +278,8 @@ def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan) -> dict[str,
         "passes": list(size.passes),
         "tiles": tiles,
         "whole_image_bytes": memory,
-        "file_bytes": estimate.file_bytes(container, width=size.width, height=size.height, bits=info.bits),
+        "frames": frames,
+        "file_bytes": frames * estimate.file_bytes(container, width=size.width, height=size.height, bits=info.bits),
     }
 
 

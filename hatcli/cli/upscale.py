@@ -199,6 +199,14 @@ def open_model(name: str, target: Target, found: Found, console: Console, *, off
     factors = wanted_factors(target, found)
     if name != "auto":
         fetch_missing(name, factors, console, offline=offline)
+    elif not target.is_size:
+        from hatcli.image.quality import jpeg_quality
+
+        qualities = (None if file.path is None else jpeg_quality(file.path) for file in found.files)
+        if better := opening.for_photos(qualities, scale=target.scale):
+            chosen = opening.open_installed(better)
+            chosen.chosen = True
+            return chosen
     return opening.open_installed(name, scale=min(16, max(factors)) if factors else None)
 
 

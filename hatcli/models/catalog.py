@@ -54,7 +54,8 @@ class Entry:
         id: the one name of this file, such as `hat-x4`.
         name: what people type, the same for all scales: `hat`.
         variant: HAT-T, HAT-S, HAT or HAT-L.
-        task: `bicubic` for clean small pictures, `real` for photographs with JPEG traces, blur or noise.
+        task: `bicubic` for clean small pictures, `photo` for JPEGs as cameras and websites make them,
+            trained for pixels alone; `real` for photographs with JPEG traces, blur or noise.
         multi_adds: multiply-adds for an input of 64 x 64 pixels.
         commercial: whether the licence allows commercial use.
         filename: the file as it is published.
@@ -71,7 +72,7 @@ class Entry:
     title: str
     variant: str
     scale: int
-    task: Literal["bicubic", "real"]
+    task: Literal["bicubic", "photo", "real"]
     purpose: str
     parameters: int | None
     multi_adds: int | None

@@ -13,6 +13,7 @@ from hatcli.models.catalog import Entry
 from hatcli.network import checkpoint
 
 FILE_ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt")
+PHOTO_MODEL, PHOTO_SCALE, PHOTO_QUALITY = "hat-t-photo", 4, 95
 JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
@@ -112,6 +113,21 @@ def open_installed(name: str, *, scale: int | None = None) -> Model:
     return Model(entries[0].name, files, task=entries[0].task, chosen=name == "auto")
 
 
+def for_photos(qualities: Iterable[int | None], *, scale: float | None) -> str | None:
+    """The model `auto` takes instead of HAT-T for these pictures, or None: HAT-T's sister for JPEGs, if each of them is
+    a JPEG whose own table says quality 95 or less, and the factor is one it was made for.
+
+    Args:
+        qualities: of the pictures, 1 to 100; None is no JPEG. Only read as far as it matters.
+        scale: the factor that was asked for, or None: the model's own.
+    """
+    if catalog.best_installed().name != "hat-t" or not (scale is None or PHOTO_SCALE / 2 < scale <= PHOTO_SCALE):
+        return None
+    if any(quality is None or quality > PHOTO_QUALITY for quality in qualities):
+        return None
+    return PHOTO_MODEL
+
+
 def remarks(model: Model, *, scale: float | None, reached: int, sources: Iterable[Path | None]) -> list[str]:
     """What people should know before a run with this model, a sentence each.
 
@@ -128,6 +144,9 @@ def remarks(model: Model, *, scale: float | None, reached: int, sources: Iterabl
     if scale is not None and reached > scale:
         natives = ", ".join(f"x{native}" for native in model)
         said.append(f"{model.name} has {natives}: x{scale:g} is its x{reached} reduced once")
+    if model.task == "photo" and model.chosen:
+        why = f"every picture is a JPEG of quality {PHOTO_QUALITY} or less"
+        said.append(f"{why}: {model.name} was chosen; -n hat-t for clean ones")
     jpeg = next((path for path in sources if path is not None and path.suffix.lower() in JPEG_ENDINGS), None)
     if model.task == "bicubic" and jpeg is not None:
         said.append(f"{jpeg.name} is a JPEG and {model.name} was made for clean pictures: try -n real-hat")
