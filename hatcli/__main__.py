@@ -5,8 +5,11 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line."""
-    from hatcli.cli import app
+    import sys
 
+    from hatcli.cli import app, quick
+
+    quick.prepare(sys.argv[1:])
     app(prog_name="hat")
 
 
