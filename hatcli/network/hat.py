@@ -12,6 +12,7 @@ from collections.abc import Generator
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from hatcli.network.attention import cross_attention_index, self_attention_index
 from hatcli.network.bands import bands, conv_rows, conv_span, wide_dtype, widen
@@ -36,13 +37,15 @@ class HAT(nn.Module):
 
     Sides that are not multiples of the window are mirrored at the bottom and right, and the result is cropped.
     `chunk_pixels` sets how many pixels one matrix product handles without gradients (None: by device); it bounds
-    temporaries and changes results by rounding only.
+    temporaries and changes results by rounding only. `checkpointing` computes the activations of a group again in the
+    backward pass instead of keeping them: less memory, a third more time, the same gradients.
     """
 
     def __init__(self, config: HATConfig) -> None:
         super().__init__()
         self.config = config
         self.chunk_pixels: int | None = None
+        self.checkpointing = False
         dim, feat = config.embed_dim, config.num_feat
         self.register_buffer("relative_position_index_SA", self_attention_index(config.window_size))
         self.register_buffer(
@@ -116,7 +119,10 @@ class HAT(nn.Module):
         first = self.conv_first(self._centred(pad_to_multiple(x, self.config.window_size)))
         maps = self.patch_embed.norm(first.permute(0, 2, 3, 1))
         for group in self.layers:
-            maps = group(maps, *self._indices)
+            again = self.checkpointing
+            maps = (
+                checkpoint(group, maps, *self._indices, use_reentrant=False) if again else group(maps, *self._indices)
+            )
         body = self.conv_after_body(self.norm(maps).permute(0, 3, 1, 2)) + first
         result = self._uncentred(self.conv_last(self.upsample(self.conv_before_upsample(body))))
         scale = self.config.upscale

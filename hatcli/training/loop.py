@@ -1,27 +1,38 @@
-"""The training loop: L1, Adam, a cosine to zero, averaged weights; resumable at any instant."""
+"""The training loop: L1, Adam, a schedule, averaged weights; resumable at every saved state, bit for bit."""
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 
-from hatcli.atomic import replacing
-from hatcli.errors import UsageError, WeightsError
-from hatcli.network.hat import HAT
-from hatcli.training.data import Pair, PatchSampler
-from hatcli.training.recipe import Recipe
+from hatcli.training.data import AnyPair
+from hatcli.training.schedule import learning_rate
+from hatcli.training.state import TrainingState, not_finite
+from hatcli.training.validation import mean_psnr
 
-BETAS = (0.9, 0.99)  # of Adam, as the HAT authors train
+
+@dataclass(frozen=True)
+class Pace:
+    """What happens along the way and changes no result.
+
+    Attributes:
+        save_minutes: minutes between saved states.
+        save_steps: steps between saved states, besides; 0 for none.
+        validate_minutes: minutes between validations.
+        images: folder for validation pictures, one folder a validation inside it; None for none.
+    """
+
+    save_minutes: float = 2.0
+    save_steps: int = 0
+    validate_minutes: float = 2.0
+    images: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,10 @@ class TrainingProgress:
         loss: mean absolute error of the step's batch, in 0..1.
         seconds: training time so far, over all sessions.
         psnr: validation PSNR in dB, on the steps that validated, else None.
+        rate: learning rate of the step.
+        images_per_second: patches learnt from a second, in this session.
+        waiting: share of this session's time spent waiting for data, 0..1.
+        saved: whether the state was saved after this step.
     """
 
     step: int
@@ -41,98 +56,85 @@ class TrainingProgress:
     loss: float
     seconds: float
     psnr: float | None
+    rate: float = 0.0
+    images_per_second: float = 0.0
+    waiting: float = 0.0
+    saved: bool = False
 
 
-class TrainingState:
-    """Everything a run needs to go on: network, averaged network, optimiser, sampler, counters."""
-
-    def __init__(self, model: HAT, recipe: Recipe, pairs: list[Pair]) -> None:
-        self.model, self.recipe = model, recipe
-        self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, betas=BETAS)
-        self.sampler = PatchSampler(pairs, batch=recipe.batch, patch=recipe.patch, seed=recipe.seed)
-        self.step = 0
-        self.seconds = 0.0
-
-    def save(self, path: Path) -> None:
-        """Write the state atomically."""
-        state = {
-            "recipe": dataclasses.asdict(self.recipe),
-            "model": self.model.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "sampler": repr(self.sampler.random.bit_generator.state),
-            "torch": torch.get_rng_state(),
-            "step": self.step,
-            "seconds": self.seconds,
-        }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            torch.save(state, file)
-
-    def load(self, path: Path) -> None:
-        """Continue from a saved state.
-
-        Raises:
-            WeightsError: the file is not a training state.
-            UsageError: it was made with another recipe.
-        """
-        import ast
-
-        try:
-            state: dict[str, Any] = torch.load(path, weights_only=True)
-            recipe = Recipe(**state["recipe"])
-        except Exception as error:  # whatever an unpickler finds in a damaged file
-            raise WeightsError(f"{path.name} is not a training state: {type(error).__name__}") from error
-        if dataclasses.replace(recipe, minutes=0, steps=1) != dataclasses.replace(self.recipe, minutes=0, steps=1):
-            raise UsageError(
-                f"{path.name} was made with other settings", hint="use the same settings, or another folder"
-            )
-        self.model.load_state_dict(state["model"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.sampler.random.bit_generator.state = ast.literal_eval(state["sampler"])
-        torch.set_rng_state(state["torch"])
-        self.step, self.seconds = int(state["step"]), float(state["seconds"])
-
-
-def train(state: TrainingState, validation: list[Pair], *, state_file: Path) -> Generator[TrainingProgress, None, None]:
-    """Run until the recipe's end, yielding after every step; the state is saved at every validation and at the end.
+def train(
+    state: TrainingState,
+    validation: Sequence[AnyPair],
+    *,
+    state_file: Path,
+    pace: Pace | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Generator[TrainingProgress, None, None]:
+    """Run until the recipe's end, or until `stop()` after a step; yields after every step, the state saved at the end.
 
     Raises:
-        WeightsError: the loss is no longer finite; the last saved state stays.
+        WeightsError: the loss or a weight is no longer finite; the last saved state stays.
     """
-    recipe = state.recipe
-    began, before = time.monotonic(), state.seconds
-    validated = state.seconds
+    recipe, group, pace = state.recipe, state.group, pace or Pace()
+    forward = group.wrapped(state.model, state.device)
     state.model.train()
-    while (done := recipe.progress(state.step, state.seconds)) < 1:
-        rate = recipe.learning_rate * min(1.0, (state.step + 1) / recipe.warmup) * (1 + math.cos(math.pi * done)) / 2
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        low, high = state.sampler.next()
-        loss = F.l1_loss(state.model(low), high)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise WeightsError(f"the loss is {value} at step {state.step}", hint="train with a smaller learning rate")
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        state.optimizer.step()
-        state.step += 1
-        _average(state)
-        state.seconds = before + time.monotonic() - began
-        psnr = None
-        if state.seconds - validated > 60 * recipe.validate_minutes or recipe.progress(state.step, state.seconds) >= 1:
-            psnr = mean_psnr(state.averaged, validation) if validation else None
-            validated = state.seconds
-            state.save(state_file)
-        yield TrainingProgress(
-            step=state.step,
-            done=recipe.progress(state.step, state.seconds),
-            loss=value,
-            seconds=state.seconds,
-            psnr=psnr,
-        )
+    first, began, before = state.step, time.monotonic(), state.seconds
+    saved = validated = state.seconds
+    waited = state.batches.waited
+    stopping = False
+    try:
+        while not stopping and (done := recipe.progress(state.step, state.seconds)) < 1:
+            rate = learning_rate(recipe, step=state.step, done=done)
+            loss = _loss(state, forward)
+            elapsed = before + time.monotonic() - began
+            value, state.seconds, stopping = group.agree(loss.detach(), seconds=elapsed, stop=stop())
+            if not math.isfinite(value):
+                raise not_finite(f"the loss is {value}", state.step)
+            _update(state, loss, rate)
+            done = recipe.progress(state.step, state.seconds)
+            over = stopping or done >= 1
+            psnr = None
+            if state.seconds - validated > 60 * pace.validate_minutes or done >= 1:
+                psnr, validated = _validated(state, validation, pace.images), state.seconds
+            due = bool(pace.save_steps) and state.step % pace.save_steps == 0
+            if saving := over or due or state.seconds - saved > 60 * pace.save_minutes:
+                state.save(state_file)
+                saved = state.seconds
+            session = max(time.monotonic() - began, 1e-9)
+            yield TrainingProgress(
+                step=state.step,
+                done=done,
+                loss=value,
+                seconds=state.seconds,
+                psnr=psnr,
+                rate=rate,
+                images_per_second=(state.step - first) * recipe.batch / session,
+                waiting=(state.batches.waited - waited) / session,
+                saved=saving,
+            )
+    finally:
+        state.batches.close()
+
+
+def _loss(state: TrainingState, forward: nn.Module) -> torch.Tensor:
+    """Mean absolute error of the next batch."""
+    low, high = (values.to(state.device, non_blocking=True) for values in state.batches.take())
+    with torch.autocast(state.device.type, dtype=torch.bfloat16, enabled=state.recipe.precision == "bf16"):
+        output = forward(low)
+    return F.l1_loss(output.float(), high)
+
+
+def _update(state: TrainingState, loss: torch.Tensor, rate: float) -> None:
+    """One step of the optimiser, and of the average."""
+    for settings in state.optimizer.param_groups:
+        settings["lr"] = rate
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if state.recipe.clip > 0:
+        nn.utils.clip_grad_norm_(state.model.parameters(), state.recipe.clip)
+    state.optimizer.step()
+    state.step += 1
+    _average(state)
 
 
 @torch.no_grad()
@@ -144,15 +146,9 @@ def _average(state: TrainingState) -> None:
         averaged.lerp_(own[name], 1 - decay)
 
 
-@torch.no_grad()
-def mean_psnr(model: HAT, pairs: list[Pair]) -> float:
-    """Mean PSNR in dB on BT.601 luma of rounded outputs, border of the scale cropped, as the papers compute it."""
-    total = 0.0
-    for pair in pairs:
-        low = torch.from_numpy(pair.low).permute(2, 0, 1)[None].float().div(255)
-        output = model(low)[0].clamp(0, 1).mul(255).round().permute(1, 2, 0).double().numpy()
-        crop = model.config.upscale
-        weights = np.array([65.481, 128.553, 24.966]) / 255
-        difference = ((output - pair.high) @ weights)[crop:-crop, crop:-crop]
-        total += 10 * math.log10(255**2 / max(float((difference**2).mean()), 1e-10))
-    return total / len(pairs)
+def _validated(state: TrainingState, validation: Sequence[AnyPair], images: Path | None) -> float | None:
+    """PSNR of the averaged weights, in the first process; None without pictures."""
+    if not validation or not state.group.leads:
+        return None
+    folder = images / f"step-{state.step:07d}" if images is not None else None
+    return mean_psnr(state.averaged, validation, images=folder)

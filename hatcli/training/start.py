@@ -62,12 +62,18 @@ def bilinear_phases(factor: int) -> Tensor:
 
 
 @torch.no_grad()
-def start_from(model: HAT, trained: HAT) -> int:
+def start_from(model: HAT, trained: HAT, *, fresh: tuple[str, ...] = ()) -> int:
     """Copy every weight of `trained` that has the same name and shape, in place; how many were copied.
+
+    Names that begin with one of `fresh` are left as they are.
 
     Between scales only the reconstruction head differs, so x2 and x3 start from the trunk of x4, or x4 from x2.
     """
     own, other = model.state_dict(), trained.state_dict()
-    same = {name: value for name, value in other.items() if name in own and own[name].shape == value.shape}
+    same = {
+        name: value
+        for name, value in other.items()
+        if name in own and own[name].shape == value.shape and not name.startswith(fresh)
+    }
     model.load_state_dict({**own, **same})
     return len(same)

@@ -1,0 +1,100 @@
+"""What a run measured, a line at a time: JSON lines beside the weights, and TensorBoard's format where it is wanted."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, TextIO
+
+from hatcli.atomic import replacing, write_error
+from hatcli.errors import UsageError
+from hatcli.training.loop import TrainingProgress
+
+
+class MetricsLog:
+    """A `.jsonl` file of `step`, `loss` (mean since the line before), `rate`, `seconds`, ..., `psnr` where measured.
+
+    Lines of steps after `step`, from a session that was killed, are taken out when a run goes on.
+    """
+
+    def __init__(self, path: Path, *, step: int, every: int) -> None:
+        self.path, self.every = path, every
+        self._losses: list[float] = []
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kept = kept_lines(path, step)
+            with replacing(path) as file:
+                file.write("".join(kept).encode())
+            self._file: TextIO = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by `close`
+        except OSError as error:
+            raise write_error(path, error) from None
+
+    def add(self, progress: TrainingProgress) -> dict[str, Any] | None:
+        """Take in a step; the line that was written, if it was time for one."""
+        self._losses.append(progress.loss)
+        if progress.step % self.every and progress.psnr is None and not progress.saved:
+            return None
+        line: dict[str, Any] = {
+            "step": progress.step,
+            "loss": sum(self._losses) / len(self._losses),
+            "rate": progress.rate,
+            "seconds": round(progress.seconds, 3),
+            "images_per_second": round(progress.images_per_second, 3),
+            "waiting": round(progress.waiting, 4),
+        }
+        if progress.psnr is not None:
+            line["psnr"] = round(progress.psnr, 4)
+        self._losses.clear()
+        try:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise write_error(self.path, error) from None
+        return line
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def kept_lines(path: Path, step: int) -> list[str]:
+    """The whole lines of a log up to a step; a line that a crash cut off is dropped."""
+    if step == 0 or not path.exists():
+        return []
+    kept = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            if int(json.loads(line)["step"]) <= step:
+                kept.append(line + "\n")
+        except (ValueError, KeyError, TypeError):
+            continue
+    return kept
+
+
+class Scalars:
+    """The same numbers for TensorBoard.
+
+    Raises:
+        UsageError: the package `tensorboard` is missing.
+    """
+
+    def __init__(self, folder: Path, *, step: int) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise UsageError(
+                "--tensorboard needs the package tensorboard", hint="pip install 'hatcli[train]', or leave it out"
+            ) from None
+        try:
+            self._writer: Any = SummaryWriter(os.fspath(folder), purge_step=step + 1)
+        except OSError as error:
+            raise write_error(folder, error) from None
+
+    def add(self, line: dict[str, Any]) -> None:
+        """One line of the log."""
+        for name, value in line.items():
+            if name != "step":
+                self._writer.add_scalar(f"train/{name}", value, line["step"])
+
+    def close(self) -> None:
+        self._writer.close()

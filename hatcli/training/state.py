@@ -1,0 +1,130 @@
+"""Everything a run needs to go on, in memory and in a file; the file is whole or absent."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hatcli.atomic import replacing, write_error
+from hatcli.errors import UsageError, WeightsError
+from hatcli.network.hat import HAT
+from hatcli.training.batches import Ahead, PatchSampler
+from hatcli.training.data import AnyPair
+from hatcli.training.degradations import DEGRADATIONS
+from hatcli.training.distributed import Group
+from hatcli.training.reading import as_values
+from hatcli.training.recipe import Recipe
+
+
+class TrainingState:
+    """Network, averaged network, optimiser, place in the data, counters; `model` must be on its device already."""
+
+    def __init__(self, model: HAT, recipe: Recipe, pairs: Sequence[AnyPair], *, group: Group | None = None) -> None:
+        self.model, self.recipe, self.group = model, recipe, group or Group()
+        model.checkpointing = recipe.checkpointing
+        self.device = next(model.parameters()).device
+        self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
+        self.optimizer = torch.optim.Adam(
+            model.parameters(), lr=recipe.learning_rate, betas=(recipe.betas[0], recipe.betas[1])
+        )
+        sampler = PatchSampler(
+            pairs,
+            batch=self.group.share(recipe.batch),
+            patch=recipe.patch,
+            seed=recipe.seed,
+            rank=self.group.rank,
+            degradation=DEGRADATIONS[recipe.degradation],
+        )
+        self.batches = Ahead(sampler)
+        self.step = 0
+        self.seconds = 0.0  # of training, over all sessions
+
+    def save(self, path: Path) -> None:
+        """Write the state atomically; every process of the group must call this at the same step.
+
+        Raises:
+            WeightsError: the weights are no longer finite; the file stays as it was.
+            OutputError: the file cannot be written.
+        """
+        own = {"batches": self.batches.position, "random": self._random()}
+        state = {
+            "recipe": as_values(self.recipe),
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "processes": self.group.gathered(own),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        if not all(bool(torch.isfinite(values).all()) for values in self.model.parameters()):
+            raise not_finite("a weight is not finite", self.step)
+        if not self.group.leads:
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(path.parent, error) from None
+        with replacing(path) as file:
+            torch.save(state, file)
+
+    def load(self, path: Path) -> None:
+        """Continue from a saved state.
+
+        Raises:
+            WeightsError: the file is not a training state.
+            UsageError: it was made with another recipe, or by another number of processes.
+        """
+        try:
+            state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+            recipe = Recipe(**state["recipe"])
+            processes, step, seconds = state["processes"], int(state["step"]), float(state["seconds"])
+        except Exception as error:  # whatever an unpickler finds in a damaged file
+            raise WeightsError(
+                f"{path.name} is not a training state: {type(error).__name__}",
+                hint="it is damaged, or of an older version; delete it to begin anew",
+            ) from error
+        if not self.recipe.goes_on_from(recipe):
+            changed = [name for name, value in as_values(recipe).items() if as_values(self.recipe).get(name) != value]
+            named = ", ".join(name for name in changed if name not in ("minutes", "steps")) or "network"
+            raise UsageError(
+                f"{path.name} was made with other settings: {named}", hint="use the same settings, or another output"
+            )
+        if len(processes) != self.group.size:
+            raise UsageError(
+                f"{path.name} was made by {len(processes)} processes, not {self.group.size}",
+                hint="start as many, or delete it to begin anew",
+            )
+        self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.batches.restore(processes[self.group.rank]["batches"])
+        self._restore_random(processes[self.group.rank]["random"])
+        self.step, self.seconds = step, seconds
+
+    def _random(self) -> dict[str, torch.Tensor]:
+        """PyTorch's own random numbers (stochastic depth), on the CPU and on the device."""
+        found = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            found["cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.device.type == "mps":
+            found["mps"] = torch.mps.get_rng_state()
+        return found
+
+    def _restore_random(self, found: dict[str, torch.Tensor]) -> None:
+        torch.set_rng_state(found["cpu"])
+        if self.device.type == "cuda" and "cuda" in found:
+            torch.cuda.set_rng_state(found["cuda"], self.device)
+        if self.device.type == "mps" and "mps" in found:
+            torch.mps.set_rng_state(found["mps"])
+
+
+def not_finite(what: str, step: int) -> WeightsError:
+    """The error of a run that has blown up."""
+    return WeightsError(
+        f"{what} at step {step}; the last saved state stays",
+        hint="train with a smaller learning rate or with --clip 1, in another output",
+    )
