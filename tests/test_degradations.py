@@ -69,10 +69,10 @@ def test_the_real_world_is_harder_than_a_photo_and_still_the_same_picture() -> N
     assert real > 12
 
 
-def test_a_fifth_of_the_photos_is_clean() -> None:
+def test_some_of_the_photos_are_clean() -> None:
     low = picture(32)
     clean = sum(np.array_equal(named("photo")(low, low, np.random.default_rng(seed)), low) for seed in range(300))
-    assert 40 < clean < 80
+    assert 25 < clean < 70
 
 
 @pytest.mark.parametrize("family", list(real_world.FAMILIES))
