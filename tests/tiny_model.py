@@ -64,7 +64,8 @@ def finish(entry: Entry, **options: Any) -> tuple[Path, list[Progress]]:
         try:
             events.append(next(fetching))
         except StopIteration as end:
-            return end.value, events
+            said: receipt.Verdict = end.value
+            return said, events
 
 
 def refused(entry: Entry, **options: Any) -> HatError:
@@ -85,4 +86,5 @@ def verdict_on(entry: Entry) -> receipt.Verdict:
         try:
             next(checking)
         except StopIteration as end:
-            return end.value
+            said: receipt.Verdict = end.value
+            return said
