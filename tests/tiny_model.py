@@ -64,8 +64,7 @@ def finish(entry: Entry, **options: Any) -> tuple[Path, list[Progress]]:
         try:
             events.append(next(fetching))
         except StopIteration as end:
-            said: receipt.Verdict = end.value
-            return said, events
+            return end.value, events
 
 
 def refused(entry: Entry, **options: Any) -> HatError:
