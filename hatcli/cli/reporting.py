@@ -88,7 +88,7 @@ class Reporter:
 
         choice = upscaler.choice
         natives = ", ".join(f"x{scale}" for scale in upscaler.native)
-        how = " (the best installed; `hat models` lists others)" if model.chosen else ""
+        how = " (the best installed; `hat models` lists others)" if model.chosen and model.task != "photo" else ""
         self.console.say(f"model {show(model.name)} {natives}{how}")
         self.console.say(f"device {choice.device} in {choice.precision}: {choice.why}")
         scale = plan.target.scale

@@ -149,5 +149,7 @@ def remarks(model: Model, *, scale: float | None, reached: int, sources: Iterabl
         said.append(f"{why}: {model.name} was chosen; -n hat-t for clean ones")
     jpeg = next((path for path in sources if path is not None and path.suffix.lower() in JPEG_ENDINGS), None)
     if model.task == "bicubic" and jpeg is not None:
-        said.append(f"{jpeg.name} is a JPEG and {model.name} was made for clean pictures: try -n real-hat")
+        said.append(
+            f"{jpeg.name} is a JPEG and {model.name} was made for clean pictures: try -n hat-t-photo or real-hat"
+        )
     return said
