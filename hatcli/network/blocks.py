@@ -10,6 +10,7 @@ changing its feature map in place, so that temporaries stay in the cache and thr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from hatcli.network.attention import (
 )
 from hatcli.network.bands import bands, conv_rows, join, wide_dtype
 from hatcli.network.config import HATConfig
+from hatcli.network.parallel import Crew
 
 
 class ChannelAttention(nn.Module):
@@ -70,20 +72,26 @@ class CAB(nn.Module):
         assert isinstance(attention, ChannelAttention)
         return attention.gate(mean)
 
-    def in_bands(self, x: Tensor, norm: nn.LayerNorm, band: int) -> tuple[Tensor, Tensor]:
+    def in_bands(self, x: Tensor, norm: nn.LayerNorm, crew: Crew, band: int) -> tuple[Tensor, Tensor]:
         """The ungated features of `norm(x)`, `[B, H, W, C]`, and their gates `[B, 1, 1, C]`, `band` rows at a time."""
         squeeze, expand = self.cab[0], self.cab[2]
         assert isinstance(squeeze, nn.Conv2d)
         batch, height, width, _ = x.shape
         middle = x.new_empty(batch, height, width, squeeze.out_channels)
-        for top, bottom in bands(height, band):
-            middle[:, top:bottom] = F.gelu(conv_rows(squeeze, x, top, bottom, norm=norm))
         features = torch.empty_like(x)
-        total = x.new_zeros(batch, x.shape[-1], dtype=wide_dtype(x.dtype))
-        for top, bottom in bands(height, band):
+        wide = wide_dtype(x.dtype)
+
+        def squeezed(top: int, bottom: int) -> None:
+            middle[:, top:bottom] = F.gelu(conv_rows(squeeze, x, top, bottom, norm=norm))
+
+        def expanded(top: int, bottom: int) -> Tensor:
             rows = conv_rows(expand, middle, top, bottom)
             features[:, top:bottom] = rows
-            total += rows.sum(dim=(1, 2), dtype=total.dtype)
+            return rows.sum(dim=(1, 2), dtype=wide)
+
+        crew.each(partial(squeezed, *span) for span in crew.spans(height, band))
+        sums = crew.each(partial(expanded, *span) for span in crew.spans(height, band))
+        total = torch.stack(sums).sum(dim=0)
         return features, self._gate((total / (height * width)).to(x.dtype))
 
 
@@ -149,18 +157,21 @@ class HAB(nn.Module):
         result: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
         return result
 
-    def update_(self, x: Tensor, index: Tensor, chunk: int) -> None:
+    def update_(self, x: Tensor, index: Tensor, crew: Crew) -> None:
         """The same in place, without gradients: window rows one band after the other."""
         height, width = x.shape[1:3]
-        size = self.window_size
+        size, chunk = self.window_size, crew.chunk
         convolved: tuple[Tensor, Tensor] | None = None
         if self.conv_block is not None:
-            convolved = self.conv_block.in_bands(x, self.norm1, max(size, chunk // width))
+            convolved = self.conv_block.in_bands(x, self.norm1, crew, max(size, chunk // width))
         weights = AttentionWeights(self.attn, index, pad=True)
         biases = self._biases(weights)
         last = height // size - (1 if self.shift else 0)  # the last row of shifted windows wraps: a band of its own
-        spans = [*bands(last, max(1, chunk // (width * size))), *([(last, last + 1)] if self.shift else [])]
-        for first_row, end_row in spans:
+        places = crew.spans(last, chunk // (width * size)) if last else []
+        if self.shift:
+            places.append((last, last + 1))
+
+        def update_band(first_row: int, end_row: int) -> None:
             top, bottom = first_row * size + self.shift, end_row * size + self.shift
             segments = [(top, min(bottom, height)), *([(0, bottom - height)] if bottom > height else [])]
             rows = self.norm1(join([x[:, a:b] for a, b in segments]))
@@ -186,6 +197,8 @@ class HAB(nn.Module):
                     features, gate = convolved
                     target.addcmul_(features[:, a:b], gate, value=self.conv_scale)
                 self.mlp.add_(target, self.norm2, chunk)
+
+        crew.each(partial(update_band, *span) for span in places)
 
     def _biases(self, weights: AttentionWeights) -> Tensor:
         """`[4, h, M*M, M*M]` for interior, right, bottom and corner windows; `[1, ...]` without a shift."""
@@ -260,16 +273,36 @@ class OCAB(WindowProjection):
         result: Tensor = x + self.mlp(self.norm2(x))
         return result
 
-    def update_(self, x: Tensor, index: Tensor, chunk: int) -> None:
-        """The same in place, without gradients. Keys and values roll along: each row is projected once, before its
-        pixels change."""
-        batch, height, width, _ = x.shape
+    def update_(self, x: Tensor, index: Tensor, crew: Crew) -> None:
+        """The same in place, without gradients, in stretches of window rows side by side."""
+        height = x.shape[1]
         size, halo = self.window_size, self.halo
         weights = AttentionWeights(self, index, pad=True)
+        rows = height // size
+        tasks = []
+        for first_row, end_row in crew.spans(rows, rows):
+            top, bottom = first_row * size, end_row * size
+            above, below = x[:, max(top - halo, 0) : top].clone(), x[:, bottom : bottom + halo].clone()
+            tasks.append(partial(self._update_stretch, x[:, top:bottom], above, below, weights, crew.chunk))
+        crew.each(tasks)
+
+    def _update_stretch(self, x: Tensor, above: Tensor, below: Tensor, weights: AttentionWeights, chunk: int) -> None:
+        """Window rows `x` in place, given the (up to `halo`) rows around them as they were.
+
+        Keys and values roll along: each row is projected once, before its pixels change.
+        """
+        batch, height, width, _ = x.shape
+        size, halo = self.window_size, self.halo
         rows_a_band = max(1, chunk // (width * size))
         kept = x.new_zeros(
             batch, min(rows_a_band * size, height) + 2 * halo, width + 2 * halo, 2 * weights.heads * weights.width
         )
+
+        def project(rows: Tensor, start: int) -> None:
+            fresh = weights.qkv(self.norm1(rows), 1, 3).flatten(3)
+            kept[:, start : start + rows.shape[1], halo : width + halo] = fresh
+
+        project(above, halo - above.shape[1])
         projected = 0  # rows of x whose keys and values have been made
         before = 0  # rows of the band before this one
         for first_row, end_row in bands(height // size, rows_a_band):
@@ -279,9 +312,10 @@ class OCAB(WindowProjection):
                 kept[:, : 2 * halo] = kept[:, before : before + 2 * halo].clone()
             before = bottom - top
             start = projected - (top - halo)
-            fresh = weights.qkv(self.norm1(x[:, projected:reach]), 1, 3).flatten(3)
-            kept[:, start : start + reach - projected, halo : width + halo] = fresh
+            project(x[:, projected:reach], start)
             kept[:, start + reach - projected :] = 0
+            if bottom == height:
+                project(below, start + reach - projected)
             projected = reach
             windows = partition(self.norm1(x[:, top:bottom]), size)
             larger = self._larger_windows(kept[:, : bottom - top + 2 * halo])
@@ -333,15 +367,24 @@ class RHAG(nn.Module):
         result: Tensor = x + self.conv(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return result
 
-    def update_(self, x: Tensor, index_sa: Tensor, index_oca: Tensor, chunk: int) -> Iterator[None]:
+    def update_(self, x: Tensor, index_sa: Tensor, index_oca: Tensor, crew: Crew) -> Iterator[None]:
         """The same in place, without gradients; yields after every block."""
-        y = x.clone()
+        y = torch.empty_like(x)
+        band = crew.chunk // x.shape[2]
+
+        def copy(top: int, bottom: int) -> None:
+            y[:, top:bottom] = x[:, top:bottom]
+
+        crew.each(partial(copy, *span) for span in crew.spans(x.shape[1], band))
         for block in self.residual_group.blocks:
             assert isinstance(block, HAB)
-            block.update_(y, index_sa, chunk)
+            block.update_(y, index_sa, crew)
             yield
         if self.residual_group.overlap_attn is not None:
-            self.residual_group.overlap_attn.update_(y, index_oca, chunk)
-        for top, bottom in bands(x.shape[1], max(1, chunk // x.shape[2])):
+            self.residual_group.overlap_attn.update_(y, index_oca, crew)
+
+        def add(top: int, bottom: int) -> None:
             x[:, top:bottom] += conv_rows(self.conv, y, top, bottom)
+
+        crew.each(partial(add, *span) for span in crew.spans(x.shape[1], band))
         yield

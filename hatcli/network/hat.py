@@ -8,6 +8,7 @@ Feature maps are `[B, H, W, C]`; a convolution sees the same memory as a channel
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +16,14 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from hatcli.network.attention import cross_attention_index, self_attention_index
-from hatcli.network.bands import bands, conv_rows, conv_span, wide_dtype, widen
+from hatcli.network.bands import conv_rows, conv_span, wide_dtype, widen
 from hatcli.network.blocks import RHAG
 from hatcli.network.config import HATConfig
+from hatcli.network.parallel import Crew
 
-CPU_CHUNK_PIXELS_PER_THREAD = 512  # rows of a matrix product that stay in a core's cache
+CPU_CHUNK_VALUES = 1 << 18  # what a core's caches hold, and enough that threads seldom meet
 CUDA_CHUNK_PIXELS = 1 << 18  # enough to fill a card, few enough to bound temporaries
-HEAD_PIXELS_PER_CHUNK_PIXEL = 16  # the reconstruction head's bands: fewer, larger
+HEAD_PIXELS_PER_CHUNK_PIXEL = 4  # the reconstruction head's bands: fewer, larger
 
 
 class PatchEmbed(nn.Module):
@@ -93,24 +95,42 @@ class HAT(nn.Module):
                 result: Tensor = done.value
                 return result
 
-    @torch.inference_mode()
     def steps(self, x: Tensor) -> Generator[None, None, Tensor]:
         """The forward pass without gradients as a generator: yields `num_steps` times, equal shares of the work
         nearly, and returns the result."""
+        crew = self.crew(x.device)
+        return crew.alone(self._steps(x, crew))
+
+    def crew(self, device: torch.device) -> Crew:
+        """Who would work without gradients on this device."""
+        on_cpu = device.type == "cpu"
+        chunk = CPU_CHUNK_VALUES // self.config.embed_dim if on_cpu else CUDA_CHUNK_PIXELS
+        return Crew(torch.get_num_threads() if on_cpu else 1, self.chunk_pixels or chunk)
+
+    @torch.inference_mode()
+    def _steps(self, x: Tensor, crew: Crew) -> Generator[None, None, Tensor]:
         height, width = x.shape[-2:]
         image = self._centred(pad_to_multiple(x, self.config.window_size))
-        chunk = self.chunk_pixels or default_chunk(x.device)
-        maps = self.conv_first(image).permute(0, 2, 3, 1).contiguous()
-        for top, bottom in bands(maps.shape[1], max(1, chunk // maps.shape[2])):
-            maps[:, top:bottom] = self.patch_embed.norm(maps[:, top:bottom])
+        rows = image.permute(0, 2, 3, 1)
+        band = crew.chunk // rows.shape[2]
+        maps = rows.new_empty(*rows.shape[:3], self.config.embed_dim)
+
+        def begin(top: int, bottom: int) -> None:
+            maps[:, top:bottom] = self.patch_embed.norm(conv_rows(self.conv_first, rows, top, bottom))
+
+        crew.each(partial(begin, *span) for span in crew.spans(maps.shape[1], band))
         for group in self.layers:
             assert isinstance(group, RHAG)
-            yield from group.update_(maps, *self._indices, chunk)
+            yield from group.update_(maps, *self._indices, crew)
         scale = self.config.upscale
         result = x.new_empty(x.shape[0], 3, height * scale, width * scale, dtype=wide_dtype(x.dtype))
-        for top, bottom in bands(height, max(8, chunk * HEAD_PIXELS_PER_CHUNK_PIXEL // maps.shape[2])):
-            rows = self._head_rows(maps, image, top, bottom)
-            result[:, :, top * scale : bottom * scale] = rows[..., : width * scale]
+
+        def reconstruct(top: int, bottom: int) -> None:
+            made = self._head_rows(maps, image, top, bottom)
+            result[:, :, top * scale : bottom * scale] = made[..., : width * scale]
+
+        spans = crew.spans(height, max(8, band * HEAD_PIXELS_PER_CHUNK_PIXEL))
+        crew.each(partial(reconstruct, *span) for span in spans)
         yield
         return result
 
@@ -170,11 +190,6 @@ class HAT(nn.Module):
     def _uncentred(self, x: Tensor) -> Tensor:
         wide = x.to(wide_dtype(x.dtype))
         return wide / self.config.img_range + self._mean(x.device, wide.dtype)
-
-
-def default_chunk(device: torch.device) -> int:
-    """Pixels a matrix product handles at once on this kind of device."""
-    return CPU_CHUNK_PIXELS_PER_THREAD * torch.get_num_threads() if device.type == "cpu" else CUDA_CHUNK_PIXELS
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

@@ -6,9 +6,8 @@ import torch
 from torch import nn
 
 from hatcli.errors import HatError
-from hatcli.network.bands import bands
 from hatcli.network.config import HATConfig
-from hatcli.network.hat import HEAD_PIXELS_PER_CHUNK_PIXEL, default_chunk
+from hatcli.network.hat import HAT, HEAD_PIXELS_PER_CHUNK_PIXEL
 
 SMALLEST_TILE = 32  # pixels a side; below this the overlap is all there is
 LARGEST_WHOLE = 5 << 19  # pixels a CPU runs whole: 1920 x 1080 is; beyond, all it buys is gigabytes
@@ -24,21 +23,21 @@ def run_bytes(network: nn.Module, height: int, width: int, *, device: torch.devi
     head one feature map, a band of the widest layer and the result. Other networks are taken for 32 maps of 64 channels
     and 3 at the result's size (an ESRGAN x4 measured two thirds of that).
     """
-    config = getattr(network, "config", None)
     size = 2 if dtype == torch.bfloat16 else 4
-    if not isinstance(config, HATConfig):
+    if not isinstance(network, HAT):
         scale = int(getattr(network, "scale", 1))
         return height * width * 4 * 64 * (32 + 3 * scale**2) + FIXED
+    config, crew = network.config, network.crew(device)
     padded_height, padded_width = (-(-side // config.window_size) * config.window_size for side in (height, width))
     pixels = padded_height * padded_width
     image = 12 * pixels
     feature_map = pixels * config.embed_dim * size
     body = feature_map * (3 + 1 / config.compress_ratio)
-    chunk = int(getattr(network, "chunk_pixels", None) or default_chunk(device))
-    working = band_bytes(config, padded_width, chunk, size)
-    head_band = next(bands(padded_height, max(8, chunk * HEAD_PIXELS_PER_CHUNK_PIXEL // padded_width)))[1]
+    working = crew.workers * band_bytes(config, padded_width, crew.chunk, size)
+    head_band = crew.spans(padded_height, max(8, crew.chunk // padded_width * HEAD_PIXELS_PER_CHUNK_PIXEL))[0][1]
     scale = config.upscale
-    head = feature_map + 2 * (head_band + 2) * padded_width * scale**2 * config.num_feat * size
+    widest = (head_band + 2) * padded_width * scale**2 * config.num_feat * size
+    head = feature_map + 2 * crew.workers * widest
     result = 12 * height * width * scale**2
     return int(max(body + working, head + result) + image + FIXED)
 

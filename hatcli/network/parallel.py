@@ -1,0 +1,84 @@
+"""Bands of one image on several CPU threads side by side.
+
+A thread that works on a band of its own waits for nobody, where a library that splits every single product between its
+threads lets all of them wait for the slowest, dozens of times a block; most of all when other programs are running.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+from hatcli.network.bands import bands
+
+T = TypeVar("T")
+MOST_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Who works on an image without gradients: `workers`, on about `chunk` pixels at a time each, and all the `cores`.
+
+    Each worker has temporaries of its own, so there are at most `MOST_WORKERS`, with equal shares of the cores.
+    """
+
+    cores: int
+    chunk: int
+
+    @property
+    def workers(self) -> int:
+        """How many bands are in work at once."""
+        return self.cores // -(-self.cores // MOST_WORKERS)
+
+    def spans(self, length: int, size: int) -> list[tuple[int, int]]:
+        """`length` rows in nearly equal bands of at most `size`, one for every worker at least."""
+        return list(bands(length, max(1, min(size, -(-length // self.workers)))))
+
+    def each(self, tasks: Iterable[Callable[[], T]]) -> list[T]:
+        """What the tasks return, in order; as many at once as there are workers.
+
+        When one raises, those that have begun end and the others are dropped.
+        """
+        waiting = list(tasks)
+        workers = min(self.workers, len(waiting))
+        if workers < 2:
+            return [task() for task in waiting]
+        share = self.cores // workers
+
+        def run(task: Callable[[], T]) -> T:
+            torch.set_num_threads(share)
+            with torch.inference_mode():
+                return task()
+
+        futures = [_pool(self.workers).submit(run, task) for task in waiting]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+            wait(futures)
+
+    def alone(self, steps: Generator[None, None, T]) -> Generator[None, None, T]:
+        """The steps with PyTorch's own threads at rest: they would spin beside the crew, waiting for work."""
+        if self.cores == 1:
+            return (yield from steps)
+        while True:
+            torch.set_num_threads(1)
+            try:
+                next(steps)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            finally:
+                torch.set_num_threads(self.cores)
+            yield
+
+
+@functools.cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="hat-band")
