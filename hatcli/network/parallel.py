@@ -14,8 +14,6 @@ from typing import TypeVar
 
 import torch
 
-from hatcli.network.bands import bands
-
 T = TypeVar("T")
 MOST_WORKERS = 8
 
@@ -36,8 +34,10 @@ class Crew:
         return self.cores // -(-self.cores // MOST_WORKERS)
 
     def spans(self, length: int, size: int) -> list[tuple[int, int]]:
-        """`length` rows in nearly equal bands of at most `size`, one for every worker at least."""
-        return list(bands(length, max(1, min(size, -(-length // self.workers)))))
+        """`length` rows in nearly equal bands of at most `size`, as many for every worker where there are enough."""
+        count = -(-length // max(1, size))
+        count = min(length, -(-count // self.workers) * self.workers)
+        return [(length * i // count, length * (i + 1) // count) for i in range(count)]
 
     def each(self, tasks: Iterable[Callable[[], T]]) -> list[T]:
         """What the tasks return, in order; as many at once as there are workers.

@@ -32,22 +32,33 @@ def run_bytes(network: nn.Module, height: int, width: int, *, device: torch.devi
     pixels = padded_height * padded_width
     image = 12 * pixels
     feature_map = pixels * config.embed_dim * size
-    body = feature_map * (3 + 1 / config.compress_ratio)
-    working = crew.workers * band_bytes(config, padded_width, crew.chunk, size)
+    squeezed = feature_map // config.compress_ratio if config.cab else 0
+    self_attention, cross_attention = band_bytes(config, padded_width, crew.chunk, size)
+    convolution = 3 * (config.window_size + 2) * padded_width * config.embed_dim * size
+    body = max(
+        3 * feature_map + squeezed + crew.workers * convolution,
+        3 * feature_map + crew.workers * self_attention,
+        2 * feature_map + crew.workers * cross_attention,
+    )
     head_band = crew.spans(padded_height, max(8, crew.chunk // padded_width * HEAD_PIXELS_PER_CHUNK_PIXEL))[0][1]
     scale = config.upscale
     widest = (head_band + 2) * padded_width * scale**2 * config.num_feat * size
-    head = feature_map + 2 * crew.workers * widest
+    head = feature_map + 3 * crew.workers * widest
     result = 12 * height * width * scale**2
-    return int(max(body + working, head + result) + image + FIXED)
+    return int(max(body, head + result) + image + FIXED)
 
 
-def band_bytes(config: HATConfig, width: int, chunk: int, size: int) -> int:
-    """Temporaries of one band of windows: normalised rows, queries to values, the larger windows, logits' blocks."""
+def band_bytes(config: HATConfig, width: int, chunk: int, size: int) -> tuple[int, int]:
+    """Temporaries of a worker on one band of windows, in self-attention and in overlapping cross-attention.
+
+    Normalised rows, the same by windows, what becomes of them; a chunk's projections and products; and for
+    cross-attention keys and values of the band and of the larger windows.
+    """
     rows = max(1, chunk // (width * config.window_size)) * config.window_size
     band = rows * width * config.embed_dim * size
+    part = chunk * config.embed_dim * size
     keys = (config.overlap_window / config.window_size) ** 2
-    return int(band * (4 + 2 * keys) + chunk * config.embed_dim * size * (8 + 4 * keys))
+    return 4 * band + 8 * part, int((4 + 2 * keys) * band + (8 + 4 * keys) * part)
 
 
 def largest_tile(
