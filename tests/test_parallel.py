@@ -42,6 +42,15 @@ def test_spans_cover_every_row_once_and_keep_all_workers_busy(cores: int, length
     assert len(spans) % crew.workers == 0 or len(spans) == length
 
 
+@pytest.mark.parametrize("length", [1, 4, 7, 64, 66])
+@pytest.mark.parametrize("size", [1, 4, 11, 100])
+def test_spans_come_in_multiples(length: int, size: int) -> None:
+    spans = Crew(2, 64).spans(length, size, step=4)
+    assert [row for top, bottom in spans for row in range(top, bottom)] == list(range(length))
+    assert all((bottom - top) % 4 == 0 for top, bottom in spans[:-1])
+    assert max(bottom - top for top, bottom in spans) <= max(4, size)
+
+
 def test_results_come_in_order_and_from_several_threads() -> None:
     met = threading.Barrier(2, timeout=10)  # broken, and so an error, unless two tasks run at once
 

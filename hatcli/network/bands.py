@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hatcli.network import winograd
+
 
 def bands(length: int, size: int) -> Iterator[tuple[int, int]]:
     """`length` rows in nearly equal bands of at most `size`."""
@@ -38,6 +40,17 @@ def conv_span(conv: nn.Module, rows: Tensor, have: tuple[int, int], want: tuple[
     above, below = first - (want[0] - 1), (want[1] + 1) - end
     if above or below:
         source = F.pad(source, (0, 0, 0, 0, above, below))
+    whole = (want[1] - want[0]) // winograd.ROWS * winograd.ROWS
+    if not whole or not winograd.pays(conv, source):
+        return _convolve(conv, source)
+    result = source.new_empty(source.shape[0], want[1] - want[0], source.shape[2], conv.out_channels)
+    winograd.convolve_into(result[:, :whole], source[:, : whole + 2], conv)
+    if whole < result.shape[1]:
+        result[:, whole:] = _convolve(conv, source[:, whole:])
+    return result
+
+
+def _convolve(conv: nn.Conv2d, source: Tensor) -> Tensor:
     return F.conv2d(source.permute(0, 3, 1, 2), conv.weight, conv.bias, padding=(0, 1)).permute(0, 2, 3, 1)
 
 

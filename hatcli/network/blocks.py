@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hatcli.network import winograd
 from hatcli.network.attention import (
     AttentionWeights,
     WindowAttention,
@@ -89,8 +90,9 @@ class CAB(nn.Module):
             features[:, top:bottom] = rows
             return rows.sum(dim=(1, 2), dtype=wide)
 
-        crew.each(partial(squeezed, *span) for span in crew.spans(height, band))
-        sums = crew.each(partial(expanded, *span) for span in crew.spans(height, band))
+        spans = crew.spans(height, band, step=winograd.ROWS)
+        crew.each(partial(squeezed, *span) for span in spans)
+        sums = crew.each(partial(expanded, *span) for span in spans)
         total = torch.stack(sums).sum(dim=0)
         return features, self._gate((total / (height * width)).to(x.dtype))
 
@@ -163,7 +165,7 @@ class HAB(nn.Module):
         size, chunk = self.window_size, crew.chunk
         convolved: tuple[Tensor, Tensor] | None = None
         if self.conv_block is not None:
-            convolved = self.conv_block.in_bands(x, self.norm1, crew, max(size, chunk // width))
+            convolved = self.conv_block.in_bands(x, self.norm1, crew, max(4 * winograd.ROWS, chunk // width))
         weights = AttentionWeights(self.attn, index, pad=True)
         biases = self._biases(weights)
         last = height // size - (1 if self.shift else 0)  # the last row of shifted windows wraps: a band of its own
@@ -386,5 +388,5 @@ class RHAG(nn.Module):
         def add(top: int, bottom: int) -> None:
             x[:, top:bottom] += conv_rows(self.conv, y, top, bottom)
 
-        crew.each(partial(add, *span) for span in crew.spans(x.shape[1], band))
+        crew.each(partial(add, *span) for span in crew.spans(x.shape[1], band, step=winograd.ROWS))
         yield

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -33,11 +34,16 @@ class Crew:
         """How many bands are in work at once."""
         return self.cores // -(-self.cores // MOST_WORKERS)
 
-    def spans(self, length: int, size: int) -> list[tuple[int, int]]:
-        """`length` rows in nearly equal bands of at most `size`, as many for every worker where there are enough."""
-        count = -(-length // max(1, size))
-        count = min(length, -(-count // self.workers) * self.workers)
-        return [(length * i // count, length * (i + 1) // count) for i in range(count)]
+    def spans(self, length: int, size: int, *, step: int = 1) -> list[tuple[int, int]]:
+        """`length` rows in nearly equal bands of at most `size`, as many for every worker where there are enough.
+
+        All but the last are multiples of `step` rows.
+        """
+        steps = -(-length // step)
+        count = -(-steps // max(1, size // step))
+        count = min(steps, -(-count // self.workers) * self.workers)
+        edges = [min(length, steps * i // count * step) for i in range(count + 1)]
+        return list(pairwise(edges))
 
     def each(self, tasks: Iterable[Callable[[], T]]) -> list[T]:
         """What the tasks return, in order; as many at once as there are workers.
