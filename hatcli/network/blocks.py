@@ -83,10 +83,10 @@ class CAB(nn.Module):
         wide = wide_dtype(x.dtype)
 
         def squeezed(top: int, bottom: int) -> None:
-            middle[:, top:bottom] = F.gelu(conv_rows(squeeze, x, top, bottom, norm=norm))
+            middle[:, top:bottom] = F.gelu(conv_rows(squeeze, x, top, bottom, norm=norm, fewer=True))
 
         def expanded(top: int, bottom: int) -> Tensor:
-            rows = conv_rows(expand, middle, top, bottom)
+            rows = conv_rows(expand, middle, top, bottom, fewer=True)
             features[:, top:bottom] = rows
             return rows.sum(dim=(1, 2), dtype=wide)
 
@@ -386,7 +386,7 @@ class RHAG(nn.Module):
             self.residual_group.overlap_attn.update_(y, index_oca, crew)
 
         def add(top: int, bottom: int) -> None:
-            x[:, top:bottom] += conv_rows(self.conv, y, top, bottom)
+            x[:, top:bottom] += conv_rows(self.conv, y, top, bottom, fewer=True)
 
         crew.each(partial(add, *span) for span in crew.spans(x.shape[1], band, step=winograd.ROWS))
         yield

@@ -8,7 +8,6 @@ from torch import nn
 from hatcli.errors import HatError
 from hatcli.network.config import HATConfig
 from hatcli.network.hat import HAT, HEAD_PIXELS_PER_CHUNK_PIXEL
-from hatcli.network.winograd import LEAST_CHANNELS
 
 SMALLEST_TILE = 32  # pixels a side; below this the overlap is all there is
 LARGEST_WHOLE = 5 << 19  # pixels a CPU runs whole: 1920 x 1080 is; beyond, all it buys is gigabytes
@@ -44,8 +43,7 @@ def run_bytes(network: nn.Module, height: int, width: int, *, device: torch.devi
     head_band = crew.spans(padded_height, max(8, crew.chunk // padded_width * HEAD_PIXELS_PER_CHUNK_PIXEL))[0][1]
     scale = config.upscale
     widest = (head_band + 2) * padded_width * scale**2 * config.num_feat * size
-    copies = 3.6 if config.num_feat >= LEAST_CHANNELS else 3  # fitted; by sums of rows six parts are alive
-    head = feature_map + copies * crew.workers * widest
+    head = feature_map + 3 * crew.workers * widest
     result = 12 * height * width * scale**2
     return int(max(body, head + result) + image + FIXED)
 
