@@ -35,12 +35,12 @@ def test_other_files_have_none(tmp_path: Path) -> None:
     ("qualities", "scale", "taken"),
     [
         ([75], 4, True),
-        ([75, 92, 50], None, True),
+        ([75, 90, 50], None, True),
         ([75], 3, True),
         ([75], 2, False),
         ([75], 8, False),
         ([75, None], 4, False),
-        ([75, 93], 4, False),
+        ([75, 91], 4, False),
     ],
 )
 def test_auto_takes_the_network_for_jpegs_where_every_picture_is_one(

@@ -13,7 +13,7 @@ from hatcli.models.catalog import Entry
 from hatcli.network import checkpoint
 
 FILE_ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt")
-PHOTO_MODEL, PHOTO_SCALE, PHOTO_QUALITY = "hat-t-photo", 4, 92
+PHOTO_MODEL, PHOTO_SCALE, PHOTO_QUALITY = "hat-t-photo", 4, 90
 JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
@@ -115,7 +115,7 @@ def open_installed(name: str, *, scale: int | None = None) -> Model:
 
 def for_photos(qualities: Iterable[int | None], *, scale: float | None) -> str | None:
     """The model `auto` takes instead of HAT-T for these pictures, or None: HAT-T's sister for JPEGs, if each of them is
-    a JPEG whose own table says quality 92 or less, and the factor is one it was made for.
+    a JPEG whose own table says quality 90 or less, and the factor is one it was made for.
 
     Args:
         qualities: of the pictures, 1 to 100; None is no JPEG. Only read as far as it matters.
