@@ -6,6 +6,8 @@ h heads, d channels a head.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -71,6 +73,28 @@ def merge(windows: Tensor, window: int) -> Tensor:
     return tiles.reshape(batch, rows * window, columns * window, channels)
 
 
+def matched(
+    image: Tensor, windows: Tensor, window: int, shift: int, rows: slice = slice(None)
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Which pixels of `image` `[B, H, W, C]` are which of windows that begin `shift` columns further right and wrap:
+    pairs of views of one shape, of the image and of `partition`'s `[W/M, R, B, M*M, C]`, each pixel in one of them.
+
+    `rows`: the pixel rows of a window that the image holds; all, unless it is a part of a single row of windows.
+    """
+    width = image.shape[2]
+    columns, count, batch, _, channels = windows.shape
+    tiles = windows.view(columns, count, batch, window, window, channels).permute(2, 1, 3, 0, 4, 5)[:, :, rows]
+    last = width + shift - window if shift else width  # where the window that wraps begins
+    for source, place in (
+        (slice(shift, last), tiles[:, :, :, : (last - shift) // window]),
+        (slice(last, width), tiles[:, :, :, -1:, : window - shift]),
+        (slice(0, shift), tiles[:, :, :, -1:, window - shift :]),
+    ):
+        if source.start < source.stop:
+            part = image[:, :, source]
+            yield torch.unflatten(torch.unflatten(part, 2, place.shape[3:5]), 1, place.shape[1:3]), place
+
+
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, scale: float) -> Tensor:
     """softmax(q k^T * scale + bias) v for windows `[..., tokens, h, d]`, bias `[h, queries, keys]`; same layout out."""
     lead = query.shape[:-3]
@@ -111,6 +135,11 @@ class AttentionWeights:
     def project(self, attended: Tensor) -> Tensor:
         """`[..., h, d]` back to `[..., C]`."""
         return F.linear(attended.flatten(-2), self.proj_weight, self.proj_bias)
+
+    def project_into(self, result: Tensor, attended: Tensor) -> None:
+        """The same, written to `result` `[..., C]`, whose memory is in one piece; without gradients."""
+        tokens = attended.flatten(-2).flatten(0, -2)
+        torch.addmm(self.proj_bias, tokens, self.proj_weight.t(), out=result.view(-1, result.shape[-1]))
 
 
 class WindowProjection(nn.Module):

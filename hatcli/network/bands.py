@@ -29,41 +29,54 @@ def widen(span: tuple[int, int], height: int) -> tuple[int, int]:
     return max(span[0] - 1, 0), min(span[1] + 1, height)
 
 
-def conv_span(
-    conv: nn.Module, rows: Tensor, have: tuple[int, int], want: tuple[int, int], height: int, *, fewer: bool = False
-) -> Tensor:
+def conv_span(conv: nn.Module, rows: Tensor, have: tuple[int, int], want: tuple[int, int], height: int) -> Tensor:
     """A 3 x 3 convolution of an image of `height` rows of which `rows` are `have`: its result's rows `want`.
 
     `[B, rows, W, C]` in and out. Beyond the image there are zeros; inside it the caller must have the neighbours.
-    `fewer`: with fewer multiplications where that pays, for layers whose rounding what follows does not enlarge.
     """
     assert isinstance(conv, nn.Conv2d)
+    return _convolve(conv, _padded(rows, have, want, height))
+
+
+def conv_rows(conv: nn.Module, image: Tensor, top: int, bottom: int, *, norm: nn.LayerNorm | None = None) -> Tensor:
+    """Rows `top` to `bottom` of a 3 x 3 convolution of `image` (of `norm(image)`), `[B, rows, W, C]`."""
+    rows, have = _around(image, top, bottom, norm)
+    return conv_span(conv, rows, have, (top, bottom), image.shape[1])
+
+
+def conv_rows_into(
+    result: Tensor, conv: nn.Module, image: Tensor, top: int, bottom: int, *, norm: nn.LayerNorm | None = None
+) -> None:
+    """The same, written to `result`, with fewer multiplications where that pays: for layers whose rounding what
+    follows does not enlarge."""
+    assert isinstance(conv, nn.Conv2d)
+    rows, have = _around(image, top, bottom, norm)
+    source = _padded(rows, have, (top, bottom), image.shape[1])
+    whole = (bottom - top) // winograd.ROWS * winograd.ROWS if winograd.pays(conv, source) else 0
+    if whole:
+        winograd.convolve_into(result[:, :whole], source[:, : whole + 2], conv)
+    if whole < bottom - top:
+        result[:, whole:] = _convolve(conv, source[:, whole:])
+
+
+def _around(image: Tensor, top: int, bottom: int, norm: nn.LayerNorm | None) -> tuple[Tensor, tuple[int, int]]:
+    """The rows that a 3 x 3 convolution reads to make `top` to `bottom`, through `norm`, and which they are."""
+    first, end = widen((top, bottom), image.shape[1])
+    rows = image[:, first:end]
+    return norm(rows) if norm else rows, (first, end)
+
+
+def _padded(rows: Tensor, have: tuple[int, int], want: tuple[int, int], height: int) -> Tensor:
+    """The rows `want` and one on either side, zeros beyond the image."""
     first, end = widen(want, height)
     source = rows[:, first - have[0] : end - have[0]]
     above, below = first - (want[0] - 1), (want[1] + 1) - end
-    if above or below:
-        source = F.pad(source, (0, 0, 0, 0, above, below))
-    whole = (want[1] - want[0]) // winograd.ROWS * winograd.ROWS
-    if not fewer or not whole or not winograd.pays(conv, source):
-        return _convolve(conv, source)
-    result = source.new_empty(source.shape[0], want[1] - want[0], source.shape[2], conv.out_channels)
-    winograd.convolve_into(result[:, :whole], source[:, : whole + 2], conv)
-    if whole < result.shape[1]:
-        result[:, whole:] = _convolve(conv, source[:, whole:])
-    return result
+    return F.pad(source, (0, 0, 0, 0, above, below)) if above or below else source
 
 
-def _convolve(conv: nn.Conv2d, source: Tensor) -> Tensor:
+def _convolve(conv: nn.Module, source: Tensor) -> Tensor:
+    assert isinstance(conv, nn.Conv2d)
     return F.conv2d(source.permute(0, 3, 1, 2), conv.weight, conv.bias, padding=(0, 1)).permute(0, 2, 3, 1)
-
-
-def conv_rows(
-    conv: nn.Module, image: Tensor, top: int, bottom: int, *, norm: nn.LayerNorm | None = None, fewer: bool = False
-) -> Tensor:
-    """Rows `top` to `bottom` of a 3 x 3 convolution of `image` (of `norm(image)`), `[B, rows, W, C]`."""
-    first, end = widen((top, bottom), image.shape[1])
-    rows = image[:, first:end]
-    return conv_span(conv, norm(rows) if norm else rows, (first, end), (top, bottom), image.shape[1], fewer=fewer)
 
 
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:

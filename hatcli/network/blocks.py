@@ -23,10 +23,11 @@ from hatcli.network.attention import (
     WindowProjection,
     attend,
     border_masks,
+    matched,
     merge,
     partition,
 )
-from hatcli.network.bands import bands, conv_rows, join, wide_dtype
+from hatcli.network.bands import bands, conv_rows_into, join, wide_dtype
 from hatcli.network.config import HATConfig
 from hatcli.network.parallel import Crew
 
@@ -83,11 +84,13 @@ class CAB(nn.Module):
         wide = wide_dtype(x.dtype)
 
         def squeezed(top: int, bottom: int) -> None:
-            middle[:, top:bottom] = F.gelu(conv_rows(squeeze, x, top, bottom, norm=norm, fewer=True))
+            rows = middle[:, top:bottom]
+            conv_rows_into(rows, squeeze, x, top, bottom, norm=norm)
+            rows.copy_(F.gelu(rows))
 
         def expanded(top: int, bottom: int) -> Tensor:
-            rows = conv_rows(expand, middle, top, bottom, fewer=True)
-            features[:, top:bottom] = rows
+            rows = features[:, top:bottom]
+            conv_rows_into(rows, expand, middle, top, bottom)
             return rows.sum(dim=(1, 2), dtype=wide)
 
         spans = crew.spans(height, band, step=winograd.ROWS)
@@ -149,8 +152,8 @@ class HAB(nn.Module):
         normed = self.norm1(x)
         weights = AttentionWeights(self.attn, index, pad=False)
         shifted = torch.roll(normed, (-self.shift, -self.shift), dims=(1, 2)) if self.shift else normed
-        windows = self._attend(partition(shifted, self.window_size), weights, self._biases(weights), last_row=None)
-        attended = merge(windows, self.window_size)
+        attended = self._attend(partition(shifted, self.window_size), weights, self._biases(weights), last_row=None)
+        attended = merge(weights.project(attended), self.window_size)
         if self.shift:
             attended = torch.roll(attended, (self.shift, self.shift), dims=(1, 2))
         x = x + self.drop_path(attended)
@@ -177,24 +180,19 @@ class HAB(nn.Module):
             top, bottom = first_row * size + self.shift, end_row * size + self.shift
             segments = [(top, min(bottom, height)), *([(0, bottom - height)] if bottom > height else [])]
             rows = self.norm1(join([x[:, a:b] for a, b in segments]))
-            if self.shift:
-                rows = torch.roll(rows, -self.shift, dims=2)
-            windows = partition(rows, size)
+            windows = rows.new_empty(width // size, end_row - first_row, x.shape[0], size**2, x.shape[-1])
+            for pixels, place in matched(rows, windows, size, self.shift):
+                place.copy_(pixels)
             step = max(1, chunk // (windows[0].numel() // windows.shape[-1]))
             for start in range(0, windows.shape[0], step):
                 part = windows[start : start + step]
                 ends = start + step >= windows.shape[0]
-                windows[start : start + step] = self._attend(
-                    part, weights, biases, last_row=last == first_row, last_column=ends
-                )
-            attended = merge(windows, size)
-            if self.shift:
-                attended = torch.roll(attended, self.shift, dims=2)
-            for (a, b), update in zip(
-                segments, torch.split(attended, [b - a for a, b in segments], dim=1), strict=True
-            ):
+                attended = self._attend(part, weights, biases, last_row=last == first_row, last_column=ends)
+                weights.project_into(part, attended)
+            for (a, b), held in zip(segments, (slice(height - top), slice(height - top, None)), strict=False):
                 target = x[:, a:b]
-                target += update
+                for pixels, update in matched(target, windows, size, self.shift, held):
+                    pixels += update
                 if convolved is not None:
                     features, gate = convolved
                     target.addcmul_(features[:, a:b], gate, value=self.conv_scale)
@@ -218,16 +216,19 @@ class HAB(nn.Module):
         last_row: bool | None,
         last_column: bool = True,
     ) -> Tensor:
-        """Attention in windows `[columns, rows, B, M*M, C]`, whose last column (if so said) and last row are borders.
+        """Attention in windows `[columns, rows, B, M*M, C]`, whose last column (if so said) and last row are borders:
+        `[columns, rows, B, M*M, h, d]`, not yet projected.
 
         `last_row` None: the rows are all of the image; True: they are its last; False: its last is not among them.
         """
         query, key, value = weights.qkv(windows, 0, 3).unbind(-3)
         columns, rows = windows.shape[:2]
         if not self.shift:
-            return weights.project(attend(query, key, value, biases[0], scale=weights.scale))
+            return attend(query, key, value, biases[0], scale=weights.scale)
         inner_columns = columns - 1 if last_column else columns
         inner_rows = rows - 1 if last_row is None else 0 if last_row else rows
+        if (inner_columns, inner_rows) == (columns, rows):
+            return attend(query, key, value, biases[0], scale=weights.scale)
         attended = torch.empty_like(query)
         for bias, column_span, row_span in (
             (biases[0], slice(None, inner_columns), slice(None, inner_rows)),
@@ -238,7 +239,7 @@ class HAB(nn.Module):
             place = (column_span, row_span)
             if query[place].numel():
                 attended[place] = attend(query[place], key[place], value[place], bias, scale=weights.scale)
-        return weights.project(attended)
+        return attended
 
 
 class OCAB(WindowProjection):
@@ -326,11 +327,11 @@ class OCAB(WindowProjection):
                 part = slice(column, column + step)
                 query = weights.qkv(windows[part], 0, 1).squeeze(-3)
                 key, value = torch.unflatten(larger[part], -1, (2, weights.heads, weights.width)).unbind(-3)
-                windows[part] = weights.project(
-                    attend(query, key.flatten(3, 4), value.flatten(3, 4), weights.bias, scale=weights.scale)
-                )
+                attended = attend(query, key.flatten(3, 4), value.flatten(3, 4), weights.bias, scale=weights.scale)
+                weights.project_into(windows[part], attended)
             target = x[:, top:bottom]
-            target += merge(windows, size)
+            for pixels, update in matched(target, windows, size, 0):
+                pixels += update
             self.mlp.add_(target, self.norm2, chunk)
 
     def _larger_windows(self, keys_values: Tensor) -> Tensor:
@@ -386,7 +387,9 @@ class RHAG(nn.Module):
             self.residual_group.overlap_attn.update_(y, index_oca, crew)
 
         def add(top: int, bottom: int) -> None:
-            x[:, top:bottom] += conv_rows(self.conv, y, top, bottom, fewer=True)
+            rows = torch.empty_like(x[:, top:bottom])
+            conv_rows_into(rows, self.conv, y, top, bottom)
+            x[:, top:bottom] += rows
 
         crew.each(partial(add, *span) for span in crew.spans(x.shape[1], band, step=winograd.ROWS))
         yield
