@@ -30,7 +30,7 @@ def test_it_is_the_same_convolution(batch: int, height: int, width: int, bias: b
     conv = convolution(5, 7, torch.float64, bias=bias)
     image = torch.randn(batch, height, width, 5, dtype=torch.float64)
     result = image.new_empty(batch, height, width, 7)
-    winograd.convolve_into(result, F.pad(image, (0, 0, 0, 0, 1, 1)), conv)
+    winograd.convolve_into(result, F.pad(image, (0, 0, 0, 0, 1, 1)), winograd.kernels(conv), conv.bias)
     assert torch.allclose(result, plain(conv, image), rtol=0, atol=1e-13)
 
 
@@ -40,7 +40,7 @@ def test_rounding_grows_about_twofold() -> None:
     image = torch.randn(1, 16, 32, 180)
     exact = plain(convolution(180, 60, torch.float32).double(), image.double())
     result = torch.empty(1, 16, 32, 60)
-    winograd.convolve_into(result, F.pad(image, (0, 0, 0, 0, 1, 1)), conv)
+    winograd.convolve_into(result, F.pad(image, (0, 0, 0, 0, 1, 1)), winograd.kernels(conv), conv.bias)
     assert (result - exact).abs().max() < 6 * (plain(conv, image) - exact).abs().max()
     assert (result - exact).abs().max() < 2e-5
 
@@ -51,16 +51,16 @@ def test_any_rows_of_an_image_come_out(monkeypatch: pytest.MonkeyPatch, span: tu
     rows: list[int] = []
     real = winograd.convolve_into
 
-    def seen(result: Tensor, source: Tensor, conv: nn.Conv2d) -> None:
+    def seen(result: Tensor, source: Tensor, weights: Tensor, bias: Tensor | None) -> None:
         rows.append(result.shape[1])
-        real(result, source, conv)
+        real(result, source, weights, bias)
 
     monkeypatch.setattr(winograd, "convolve_into", seen)
     conv = convolution(64, 64, torch.float64)
     image = torch.randn(1, 16, 6, 64, dtype=torch.float64)
     top, bottom = span
     result = torch.empty(1, bottom - top, 6, 64, dtype=torch.float64)
-    conv_rows_into(result, conv, image, top, bottom)
+    conv_rows_into(result, winograd.Convolution(conv), image, top, bottom)
     assert torch.allclose(result, plain(conv, image)[:, top:bottom], rtol=0, atol=1e-12)
     whole = (bottom - top) // 4 * 4
     assert rows == ([whole] if whole else [])  # the rest by PyTorch's own
@@ -78,5 +78,5 @@ def test_any_rows_of_an_image_come_out(monkeypatch: pytest.MonkeyPatch, span: tu
 )
 def test_it_is_used_where_it_pays(inputs: int, outputs: int, dtype: torch.dtype, expected: bool) -> None:
     conv = convolution(inputs, outputs, dtype)
-    assert winograd.pays(conv, torch.empty(1, 6, 4, inputs, dtype=dtype)) is expected
-    assert not winograd.pays(conv, torch.empty(1, 6, 4, inputs, dtype=dtype, device="meta"))
+    assert winograd.Convolution(conv).pays is expected
+    assert not winograd.Convolution(conv.to("meta")).pays

@@ -35,7 +35,9 @@ def conv_span(conv: nn.Module, rows: Tensor, have: tuple[int, int], want: tuple[
     `[B, rows, W, C]` in and out. Beyond the image there are zeros; inside it the caller must have the neighbours.
     """
     assert isinstance(conv, nn.Conv2d)
-    return _convolve(conv, _padded(rows, have, want, height))
+    assert isinstance(conv, nn.Conv2d)
+    source = _padded(rows, have, want, height).permute(0, 3, 1, 2)
+    return F.conv2d(source, conv.weight, conv.bias, padding=(0, 1)).permute(0, 2, 3, 1)
 
 
 def conv_rows(conv: nn.Module, image: Tensor, top: int, bottom: int, *, norm: nn.LayerNorm | None = None) -> Tensor:
@@ -45,18 +47,18 @@ def conv_rows(conv: nn.Module, image: Tensor, top: int, bottom: int, *, norm: nn
 
 
 def conv_rows_into(
-    result: Tensor, conv: nn.Module, image: Tensor, top: int, bottom: int, *, norm: nn.LayerNorm | None = None
+    result: Tensor,
+    conv: winograd.Convolution,
+    image: Tensor,
+    top: int,
+    bottom: int,
+    *,
+    norm: nn.LayerNorm | None = None,
 ) -> None:
     """The same, written to `result`, with fewer multiplications where that pays: for layers whose rounding what
     follows does not enlarge."""
-    assert isinstance(conv, nn.Conv2d)
     rows, have = _around(image, top, bottom, norm)
-    source = _padded(rows, have, (top, bottom), image.shape[1])
-    whole = (bottom - top) // winograd.ROWS * winograd.ROWS if winograd.pays(conv, source) else 0
-    if whole:
-        winograd.convolve_into(result[:, :whole], source[:, : whole + 2], conv)
-    if whole < bottom - top:
-        result[:, whole:] = _convolve(conv, source[:, whole:])
+    conv.into(result, _padded(rows, have, (top, bottom), image.shape[1]))
 
 
 def _around(image: Tensor, top: int, bottom: int, norm: nn.LayerNorm | None) -> tuple[Tensor, tuple[int, int]]:
@@ -72,11 +74,6 @@ def _padded(rows: Tensor, have: tuple[int, int], want: tuple[int, int], height: 
     source = rows[:, first - have[0] : end - have[0]]
     above, below = first - (want[0] - 1), (want[1] + 1) - end
     return F.pad(source, (0, 0, 0, 0, above, below)) if above or below else source
-
-
-def _convolve(conv: nn.Module, source: Tensor) -> Tensor:
-    assert isinstance(conv, nn.Conv2d)
-    return F.conv2d(source.permute(0, 3, 1, 2), conv.weight, conv.bias, padding=(0, 1)).permute(0, 2, 3, 1)
 
 
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:

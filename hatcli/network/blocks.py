@@ -76,10 +76,9 @@ class CAB(nn.Module):
 
     def in_bands(self, x: Tensor, norm: nn.LayerNorm, crew: Crew, band: int) -> tuple[Tensor, Tensor]:
         """The ungated features of `norm(x)`, `[B, H, W, C]`, and their gates `[B, 1, 1, C]`, `band` rows at a time."""
-        squeeze, expand = self.cab[0], self.cab[2]
-        assert isinstance(squeeze, nn.Conv2d)
+        squeeze, expand = winograd.Convolution(self.cab[0]), winograd.Convolution(self.cab[2])
         batch, height, width, _ = x.shape
-        middle = x.new_empty(batch, height, width, squeeze.out_channels)
+        middle = x.new_empty(batch, height, width, squeeze.conv.out_channels)
         features = torch.empty_like(x)
         wide = wide_dtype(x.dtype)
 
@@ -116,7 +115,7 @@ class Mlp(nn.Module):
         """`x += mlp(norm(x))` in place for `[B, rows, W, C]`, `chunk` pixels at a time."""
         for image in x:
             for pixels in image.view(-1, x.shape[-1]).split(chunk):
-                pixels.addmm_(F.gelu(self.fc1(norm(pixels))), self.fc2.weight.t()).add_(self.fc2.bias)
+                pixels += self.fc2(F.gelu(self.fc1(norm(pixels))))
 
 
 class DropPath(nn.Module):
@@ -386,9 +385,11 @@ class RHAG(nn.Module):
         if self.residual_group.overlap_attn is not None:
             self.residual_group.overlap_attn.update_(y, index_oca, crew)
 
+        conv = winograd.Convolution(self.conv)
+
         def add(top: int, bottom: int) -> None:
             rows = torch.empty_like(x[:, top:bottom])
-            conv_rows_into(rows, self.conv, y, top, bottom)
+            conv_rows_into(rows, conv, y, top, bottom)
             x[:, top:bottom] += rows
 
         crew.each(partial(add, *span) for span in crew.spans(x.shape[1], band, step=winograd.ROWS))

@@ -24,10 +24,27 @@ KERNEL_SUMS = (  # which sums of the kernel's three rows the six convolutions us
 )
 
 
-def pays(conv: nn.Conv2d, source: Tensor) -> bool:
-    """Whether this way is the faster one and exact enough: wide floats, many channels, a CPU."""
-    wide = source.dtype in (torch.float32, torch.float64)
-    return wide and source.device.type == "cpu" and min(conv.in_channels, conv.out_channels) >= LEAST_CHANNELS
+class Convolution:
+    """A padded 3 x 3 convolution without gradients, the faster way where that is exact enough: wide floats, many
+    channels, a CPU. What it needs of the kernel is made once, at construction; any number of threads may share it."""
+
+    def __init__(self, conv: nn.Module) -> None:
+        assert isinstance(conv, nn.Conv2d)
+        weight = conv.weight
+        wide = weight.dtype in (torch.float32, torch.float64)
+        self.conv = conv
+        self.pays = wide and weight.device.type == "cpu" and min(weight.shape[:2]) >= LEAST_CHANNELS
+        self._kernels = kernels(conv) if self.pays else None
+
+    def into(self, result: Tensor, source: Tensor) -> None:
+        """`[B, R + 2, W, I]` to `result` `[B, R, W, O]`; columns beyond the image are zeros."""
+        whole = 0
+        if self._kernels is not None and (whole := result.shape[1] // ROWS * ROWS):
+            convolve_into(result[:, :whole], source[:, : whole + 2], self._kernels, self.conv.bias)
+        if whole < result.shape[1]:
+            rest = source[:, whole:].permute(0, 3, 1, 2)
+            made = F.conv2d(rest, self.conv.weight, self.conv.bias, padding=(0, 1))
+            result[:, whole:] = made.permute(0, 2, 3, 1)
 
 
 def kernels(conv: nn.Conv2d) -> Tensor:
@@ -37,17 +54,17 @@ def kernels(conv: nn.Conv2d) -> Tensor:
     return sums.view(len(sums), 1, *weight.shape[1:]).permute(0, 2, 4, 1, 3)
 
 
-def convolve_into(result: Tensor, source: Tensor, conv: nn.Conv2d) -> None:
-    """`[B, 4n + 2, W, I]` to `result` `[B, 4n, W, O]`; columns beyond the image are zeros."""
+def convolve_into(result: Tensor, source: Tensor, weights: Tensor, bias: Tensor | None) -> None:
+    """`[B, 4n + 2, W, I]` to `result` `[B, 4n, W, O]`, by the six `weights` that `kernels` makes; columns beyond the
+    image are zeros."""
     count = result.shape[1] // ROWS
     d0, d1, d2, d3, d4, d5 = (source[:, i : i + ROWS * (count - 1) + 1 : ROWS] for i in range(6))
-    weights = kernels(conv)
 
-    def along(rows: Tensor, part: int, bias: Tensor | None = None) -> Tensor:
-        return F.conv2d(rows.permute(0, 3, 1, 2), weights[part], bias, padding=(0, 1)).permute(0, 2, 3, 1)
+    def along(rows: Tensor, part: int, added: Tensor | None = None) -> Tensor:
+        return F.conv2d(rows.permute(0, 3, 1, 2), weights[part], added, padding=(0, 1)).permute(0, 2, 3, 1)
 
     even, odd = torch.sub(d4, d2, alpha=4), torch.sub(d3, d1, alpha=4)
-    m1, m2 = along(even + odd, 1, conv.bias), along(even.sub_(odd), 2)
+    m1, m2 = along(even + odd, 1, bias), along(even.sub_(odd), 2)
     torch.sub(d4, d2, out=even)
     torch.sub(d3, d1, out=odd)
     m3, m4 = along(torch.add(even, odd, alpha=2), 3), along(torch.sub(even, odd, alpha=2), 4)
