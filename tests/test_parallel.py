@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import platform
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -10,6 +15,7 @@ from functools import partial
 import pytest
 import torch
 
+from hatcli.network import parallel
 from hatcli.network.config import HATConfig
 from hatcli.network.hat import HAT
 from hatcli.network.parallel import MOST_WORKERS, Crew
@@ -128,3 +134,40 @@ def test_the_result_does_not_depend_on_the_number_of_threads() -> None:
             assert torch.equal(network(image), results[number])  # nor on who came first
     scale = results[1].abs().max()
     assert max(float((result - results[1]).abs().max()) for result in results.values()) <= 1e-6 * max(1.0, float(scale))
+
+
+class FakeLibrary:
+    def __init__(self) -> None:
+        self.options: dict[int, int] = {}
+
+    def mallopt(self, option: int, value: int) -> int:
+        self.options[option] = value
+        return 1
+
+
+@pytest.mark.parametrize("setting", [None, "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_the_c_library_keeps_freed_memory_unless_the_environment_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, setting: str | None
+) -> None:
+    library = FakeLibrary()
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_TUNABLES"))]:
+        monkeypatch.delenv(name)
+    if setting:
+        monkeypatch.setenv(setting, "1")
+    parallel._keep_freed_memory()
+    assert library.options == ({} if setting else parallel.MALLOC_OPTIONS)
+
+
+@pytest.mark.parametrize("system", ["darwin", "win32", "linux"])
+def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())  # no mallopt, as in musl
+    monkeypatch.setattr(sys, "platform", system)
+    parallel._keep_freed_memory()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's own options")
+def test_glibc_takes_the_options() -> None:
+    program = f"import ctypes; print([ctypes.CDLL(None).mallopt(*o) for o in {list(parallel.MALLOC_OPTIONS.items())}])"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[1, 1, 1]"

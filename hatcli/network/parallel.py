@@ -6,7 +6,10 @@ threads lets all of them wait for the slowest, dozens of times a block; most of 
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import os
+import sys
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -17,6 +20,11 @@ import torch
 
 T = TypeVar("T")
 MOST_WORKERS = 8
+MALLOC_OPTIONS = {  # option (malloc.h) to bytes; larger blocks, whole feature maps, still go back to the kernel at once
+    -3: 64 << 20,  # M_MMAP_THRESHOLD
+    -1: 256 << 20,  # M_TRIM_THRESHOLD
+    -2: 16 << 20,  # M_TOP_PAD
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +95,19 @@ class Crew:
 
 @functools.cache
 def _pool(workers: int) -> ThreadPoolExecutor:
+    _keep_freed_memory()
     return ThreadPoolExecutor(workers, thread_name_prefix="hat-band")
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep what one band frees for the next (glibc, man 3 mallopt; elsewhere nothing happens).
+
+    Otherwise it goes back to the kernel thousands of times, which hands it out again page by page, zeroed, under a lock
+    that all threads of the process share. Whoever has set this through the environment keeps that setting.
+    """
+    if sys.platform != "linux" or any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in MALLOC_OPTIONS.items():
+            mallopt(option, value)
