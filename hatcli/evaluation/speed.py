@@ -98,9 +98,9 @@ def compete(contestants: list[Contestant], side: int, *, device: torch.device, r
     peaks: dict[str, int] = dict.fromkeys(seconds, 0)
     shares: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
     for _ in range(repeats):
-        limits = measure_limits(device)
         for contestant in contestants:
             yield contestant.name
+            limits = measure_limits(device)  # each time: machines grow faster and slower within minutes
             with PeakMemory(device) as peak:
                 took = _seconds(partial(contestant.run, image), device)
             seconds[contestant.name].append(took)
