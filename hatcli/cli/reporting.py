@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hatcli.models.opening import Model
     from hatcli.upscaling.upscaler import Upscaler
 
+LOOKED_AT = 100  # pictures, for a JPEG that another model would suit better
 PROGRESS_EVERY = 0.5  # seconds between two `progress` lines of one picture
 
 
@@ -84,7 +85,8 @@ class Reporter:
                     self._outcome(event)
 
     def _start(self, jobs: list[Job], upscaler: Upscaler, plan: Plan, model: Model) -> None:
-        from hatcli.models.opening import remarks
+        from hatcli.image.quality import jpeg_quality
+        from hatcli.models.opening import PHOTO_QUALITY, remarks
 
         choice = upscaler.choice
         natives = ", ".join(f"x{scale}" for scale in upscaler.native)
@@ -93,7 +95,9 @@ class Reporter:
         self.console.say(f"device {choice.device} in {choice.precision}: {choice.why}")
         scale = plan.target.scale
         reached = upscaler.plan(1000, 1000, plan.target).product if scale else 0
-        notes = remarks(model, scale=scale, reached=reached, sources=[job.source.path for job in jobs])
+        first = (job.source.path for job in jobs[:LOOKED_AT])
+        worn = (path for path in first if path is not None and (jpeg_quality(path) or 0) <= PHOTO_QUALITY)
+        notes = remarks(model, scale=scale, reached=reached, sources=worn)
         for note in notes:
             self.console.say(f"note: {show(note)}")
         self._emit(
