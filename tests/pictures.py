@@ -117,7 +117,8 @@ def rgb_profile() -> bytes:
     """Pillow's sRGB, with the time of its making blanked."""
     from PIL import ImageCms
 
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return made[:24] + bytes(12) + made[36:]
 
 
 def cmyk_profile() -> bytes:
