@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from hatcli.cli.attribute import attribute
-from hatcli.cli.bench import bench
-from hatcli.cli.compare import compare
-from hatcli.cli.convert import convert
-from hatcli.cli.doctor import doctor
-from hatcli.cli.download import download
-from hatcli.cli.evaluate import evaluate
-from hatcli.cli.models import models
-from hatcli.cli.plot import plot
-from hatcli.cli.train import train
-from hatcli.cli.upscale import upscale
+from hatcli.cli.commands.attribute import attribute
+from hatcli.cli.commands.bench import bench
+from hatcli.cli.commands.compare import compare
+from hatcli.cli.commands.convert import convert
+from hatcli.cli.commands.doctor import doctor
+from hatcli.cli.commands.download import download
+from hatcli.cli.commands.evaluate import evaluate
+from hatcli.cli.commands.models import models
+from hatcli.cli.commands.plot import plot
+from hatcli.cli.commands.train import train
+from hatcli.cli.commands.upscale import upscale
 
 app = typer.Typer(
     name="hat",

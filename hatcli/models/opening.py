@@ -147,9 +147,10 @@ def remarks(model: Model, *, scale: float | None, reached: int, sources: Iterabl
     if model.task == "photo" and model.chosen:
         why = f"every picture is a JPEG of quality {PHOTO_QUALITY} or less"
         said.append(f"{why}: {model.name} was chosen; -n hat-t for clean ones")
-    jpeg = next((path for path in sources if path is not None and path.suffix.lower() in JPEG_ENDINGS), None)
-    if model.task == "bicubic" and jpeg is not None:
-        said.append(
-            f"{jpeg.name} is a JPEG and {model.name} was made for clean pictures: try -n hat-t-photo or real-hat"
-        )
+    if model.task == "bicubic":
+        jpegs = (path for path in sources if path is not None and path.suffix.lower() in JPEG_ENDINGS)
+        if (jpeg := next(jpegs, None)) is not None:
+            said.append(
+                f"{jpeg.name} is a JPEG and {model.name} was made for clean pictures: try -n hat-t-photo or real-hat"
+            )
     return said

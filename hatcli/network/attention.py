@@ -68,9 +68,12 @@ def partition(rows: Tensor, window: int) -> Tensor:
 
 def merge(windows: Tensor, window: int) -> Tensor:
     """The inverse of `partition`."""
-    columns, rows, batch, _, channels = windows.shape
-    tiles = windows.view(columns, rows, batch, window, window, channels).permute(2, 1, 3, 0, 4, 5)
-    return tiles.reshape(batch, rows * window, columns * window, channels)
+    return _tiles(windows, window).flatten(3, 4).flatten(1, 2)
+
+
+def _tiles(windows: Tensor, window: int) -> Tensor:
+    """Windows in the order of an image's pixels, `[B, R, M, W/M, M, C]`: a view."""
+    return torch.unflatten(windows, 3, (window, window)).permute(2, 1, 3, 0, 4, 5)
 
 
 def matched(
@@ -82,8 +85,7 @@ def matched(
     `rows`: the pixel rows of a window that the image holds; all, unless it is a part of a single row of windows.
     """
     width = image.shape[2]
-    columns, count, batch, _, channels = windows.shape
-    tiles = windows.view(columns, count, batch, window, window, channels).permute(2, 1, 3, 0, 4, 5)[:, :, rows]
+    tiles = _tiles(windows, window)[:, :, rows]
     last = width + shift - window if shift else width  # where the window that wraps begins
     for source, place in (
         (slice(shift, last), tiles[:, :, :, : (last - shift) // window]),

@@ -35,7 +35,6 @@ def conv_span(conv: nn.Module, rows: Tensor, have: tuple[int, int], want: tuple[
     `[B, rows, W, C]` in and out. Beyond the image there are zeros; inside it the caller must have the neighbours.
     """
     assert isinstance(conv, nn.Conv2d)
-    assert isinstance(conv, nn.Conv2d)
     source = _padded(rows, have, want, height).permute(0, 3, 1, 2)
     return F.conv2d(source, conv.weight, conv.bias, padding=(0, 1)).permute(0, 2, 3, 1)
 

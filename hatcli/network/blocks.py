@@ -222,11 +222,9 @@ class HAB(nn.Module):
         """
         query, key, value = weights.qkv(windows, 0, 3).unbind(-3)
         columns, rows = windows.shape[:2]
-        if not self.shift:
-            return attend(query, key, value, biases[0], scale=weights.scale)
         inner_columns = columns - 1 if last_column else columns
         inner_rows = rows - 1 if last_row is None else 0 if last_row else rows
-        if (inner_columns, inner_rows) == (columns, rows):
+        if not self.shift or (inner_columns, inner_rows) == (columns, rows):
             return attend(query, key, value, biases[0], scale=weights.scale)
         attended = torch.empty_like(query)
         for bias, column_span, row_span in (
@@ -319,7 +317,7 @@ class OCAB(WindowProjection):
             if bottom == height:
                 project(below, start + reach - projected)
             projected = reach
-            windows = partition(self.norm1(x[:, top:bottom]), size)
+            windows = partition(self.norm1(x[:, top:bottom]), size).contiguous()  # one column may be a view
             larger = self._larger_windows(kept[:, : bottom - top + 2 * halo])
             step = max(1, chunk // (windows[0].numel() // windows.shape[-1]))
             for column in range(0, windows.shape[0], step):

@@ -13,12 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_upscale_command import weights
 
 from hatcli.batch.journal import NAME
 from hatcli.image import decode
 
-__all__ = ["weights"]
 pytestmark = [pytest.mark.stress, pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")]
 PICTURES = 200
 

@@ -13,11 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-from pictures import noise
 from PIL import Image
-from test_upscale_command import weights
+from support.pictures import noise
 
-__all__ = ["weights"]
 pytestmark = pytest.mark.stress
 KINDS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "GIF": ".gif", "AVIF": ".avif"}
 

@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from pictures import noise
 from PIL import Image
-from test_upscale_command import weights
+from support.pictures import noise
 
 from hatcli.batch.journal import NAME
 from hatcli.image import decode
 
-__all__ = ["weights"]
 pytestmark = [pytest.mark.stress, pytest.mark.skipif(os.name == "nt", reason="POSIX limits")]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from training_data import fresh, write_pictures
+from support.training_data import fresh, write_pictures
 
 from hatcli.training.data import load_pairs, picture_files
 from hatcli.training.loop import Pace, train

@@ -1,0 +1,1 @@
+"""What several commands use: options, the console, models to be fetched."""

@@ -1,0 +1,1 @@
+"""What people and programs see of long work: bars, lines, tables, JSON."""

@@ -1,0 +1,306 @@
+"""A run of `hat upscale` told to people (stderr) or to machines (JSON lines on stdout), and its exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from hatcli.cli.shared.console import Console, show
+from hatcli.errors import HatError, InputError
+
+if TYPE_CHECKING:
+    from hatcli.batch.files import Found, Job
+    from hatcli.batch.journal import Journal
+    from hatcli.batch.run import Outcome, Plan
+    from hatcli.models.opening import Model
+    from hatcli.upscaling.upscaler import Upscaler
+
+LOOKED_AT = 100  # pictures, for a JPEG that another model would suit better
+PROGRESS_EVERY = 0.5  # seconds between two `progress` lines of one picture
+
+
+class Reporter:
+    """Says what happens while it happens; raises typer.Exit with the run's exit code at the end."""
+
+    def __init__(self, console: Console, *, as_json: bool) -> None:
+        self.console, self.as_json = console, as_json
+        self.counts = {"done": 0, "skipped": 0, "failed": 0}
+        self.failures: list[tuple[str, HatError]] = []
+        self.pixels = 0
+
+    def run(
+        self,
+        jobs: list[Job],
+        found: Found,
+        upscaler: Upscaler,
+        plan: Plan,
+        model: Model,
+        journals: dict[Path, Journal],
+    ) -> None:
+        """Run every job and report it."""
+        self._start(jobs, upscaler, plan, model)
+        self._unreadable(found)
+        began = time.monotonic()
+        try:
+            self._drive(jobs, upscaler, plan, journals)
+        finally:
+            self._summary(found, time.monotonic() - began, len(jobs), upscaler, model)
+        if code := exit_code([error for _, error in self.failures], len(jobs)):
+            raise typer.Exit(code)
+
+    def _unreadable(self, found: Found) -> None:
+        """Folders inside the named ones that could not be listed are failures like pictures that cannot be read."""
+        for refused in found.unreadable:
+            error = InputError(f"cannot list {refused.filename}: {refused.strerror or refused}")
+            self._failed(str(refused.filename), error)
+
+    def _drive(self, jobs: list[Job], upscaler: Upscaler, plan: Plan, journals: dict[Path, Journal]) -> None:
+        from hatcli.batch.run import Advanced, Started, run
+
+        told = 0.0
+        with self.console.bars(len(jobs)) as bars, closing(run(jobs, upscaler, plan, journals=journals)) as events:
+            for event in events:
+                if isinstance(event, Started):
+                    bars.picture(event.job.source.label)
+                elif isinstance(event, Advanced):
+                    progress = event.progress
+                    bars.tiles(progress.done, progress.tile, progress.tiles)
+                    if self.as_json and time.monotonic() - told > PROGRESS_EVERY:
+                        told = time.monotonic()
+                        self._emit(
+                            "progress",
+                            input=event.job.source.label,
+                            done=round(progress.done, 4),
+                            tile=progress.tile,
+                            tiles=progress.tiles,
+                        )
+                else:
+                    bars.finished()
+                    self._outcome(event)
+
+    def _start(self, jobs: list[Job], upscaler: Upscaler, plan: Plan, model: Model) -> None:
+        from hatcli.image.quality import jpeg_quality
+        from hatcli.models.opening import PHOTO_QUALITY, remarks
+
+        choice = upscaler.choice
+        natives = ", ".join(f"x{scale}" for scale in upscaler.native)
+        how = " (the best installed; `hat models` lists others)" if model.chosen and model.task != "photo" else ""
+        self.console.say(f"model {show(model.name)} {natives}{how}")
+        self.console.say(f"device {choice.device} in {choice.precision}: {choice.why}")
+        scale = plan.target.scale
+        reached = upscaler.plan(1000, 1000, plan.target).product if scale else 0
+        first = (job.source.path for job in jobs[:LOOKED_AT])
+        worn = (path for path in first if path is not None and (jpeg_quality(path) or 0) <= PHOTO_QUALITY)
+        notes = remarks(model, scale=scale, reached=reached, sources=worn)
+        for note in notes:
+            self.console.say(f"note: {show(note)}")
+        self._emit(
+            "start",
+            pictures=len(jobs),
+            model=model.name,
+            device=str(choice.device),
+            precision=choice.precision,
+            why=choice.why,
+            notes=notes,
+        )
+
+    def _failed(self, source: str, error: HatError) -> None:
+        self.counts["failed"] += 1
+        self.failures.append((source, error))
+        self._emit("failed", input=source, error=error.message, hint=error.hint, exit_code=error.exit_code)
+        self.console.error(prefixed(error, source))
+
+    def _outcome(self, outcome: Outcome) -> None:
+        source = outcome.job.source.label
+        output = "stdout" if outcome.job.output is None else str(outcome.job.output)
+        if outcome.error is not None:
+            self._failed(source, outcome.error)
+            return
+        self.counts[outcome.status] += 1
+        self.pixels += outcome.source_width * outcome.source_height
+        if outcome.status == "skipped":
+            self._emit("skipped", input=source, output=output, reason=outcome.reason)
+            self.console.say(f"skipped {show(source)}: {outcome.reason}")
+            return
+        self._emit(
+            "done",
+            input=source,
+            output=output,
+            width=outcome.width,
+            height=outcome.height,
+            source_width=outcome.source_width,
+            source_height=outcome.source_height,
+            seconds=round(outcome.seconds, 3),
+            notes=list(outcome.notes),
+        )
+        self.console.say(
+            f"{show(source)} -> {show(output)}  {outcome.source_width} x {outcome.source_height} -> "
+            f"{outcome.width} x {outcome.height}, {outcome.seconds:.1f} s"
+        )
+        for note in outcome.notes:
+            self.console.say(f"note: {show(note)}")
+
+    def _summary(self, found: Found, seconds: float, jobs: int, upscaler: Upscaler, model: Model) -> None:
+        counts, pixels = self.counts, self.pixels
+        left = jobs + len(found.unreadable) - sum(counts.values())
+        failures = [{"input": source, "error": error.message} for source, error in self.failures]
+        self._emit(
+            "summary",
+            **counts,
+            not_started=left,
+            passed_over=found.passed_over,
+            seconds=round(seconds, 3),
+            megapixels_per_second=round(pixels / 1e6 / max(seconds, 1e-9), 4),
+            device=str(upscaler.choice.device),
+            model=model.name,
+            failures=failures,
+        )
+        if jobs == 1 and not found.from_folder:
+            return
+        words = [f"{counts['done']} done"]
+        words += [f"{counts[status]} {status}" for status in ("skipped", "failed") if counts[status]]
+        words += [f"{left} not started"] if left else []
+        words += [f"{found.passed_over} other files passed over"] if found.passed_over else []
+        self.console.say(
+            f"{', '.join(words)} in {seconds:.1f} s, {pixels / 1e6 / max(seconds, 1e-9):.2f} MP/s in, "
+            f"{upscaler.choice.device}, {show(model.name)}"
+        )
+        for failure in failures:
+            self.console.say(f"failed: {show(failure['input'])}: {show(failure['error'])}")
+
+    def dry_run(
+        self,
+        jobs: list[Job],
+        found: Found,
+        upscaler: Upscaler,
+        plan: Plan,
+        model: Model,
+        journals: dict[Path, Journal],
+    ) -> None:
+        """Say what would be done, picture by picture: sizes, passes, tiles."""
+        from hatcli.batch import estimate
+        from hatcli.batch.run import reason_to_skip
+
+        self._start(jobs, upscaler, plan, model)
+        self._unreadable(found)
+        seconds_for = estimate.calibrated(upscaler)
+        seconds, size, pictures = 0.0, 0, 0
+        for job in jobs:
+            output = "stdout" if job.output is None else str(job.output)
+            if job.source.path is None:
+                self.console.say("stdin is not read by --dry-run")
+            elif reason := reason_to_skip(job, plan, journals):
+                self.counts["skipped"] += 1
+                self._emit("skipped", input=job.source.label, output=output, reason=reason)
+            else:
+                try:
+                    facts = planned(job, job.source.path, upscaler, plan)
+                except HatError as error:
+                    self._failed(job.source.label, error)
+                    continue
+                takes = seconds_for(facts["source_width"], facts["source_height"], tuple(facts["passes"]))
+                takes *= facts["frames"]
+                seconds, size, pictures = seconds + takes, size + facts["file_bytes"], pictures + 1
+                self._emit("plan", input=job.source.label, output=output, **facts, seconds=round(takes, 3))
+                self._say_planned(job.source.label, output, facts)
+        self._emit("estimate", pictures=pictures, seconds=round(seconds, 3), file_bytes=size, **self.counts)
+        self.console.say(
+            f"{pictures} to do, {self.counts['skipped']} to skip, {self.counts['failed']} that cannot be done; "
+            f"about {length(seconds)} on {upscaler.choice.device} and {size / 1e6:.1f} MB on the disk"
+        )
+        if code := exit_code([error for _, error in self.failures], len(jobs)):
+            raise typer.Exit(code)
+
+    def _say_planned(self, source: str, output: str, facts: dict[str, Any]) -> None:
+        passes = " then ".join(f"x{scale}" for scale in facts["passes"]) or "no pass"
+        tiles = facts["tiles"]
+        several = f"{facts['frames']} frames, " if facts["frames"] > 1 else ""
+        self.console.say(
+            f"{show(source)} -> {show(output)}  {facts['source_width']} x {facts['source_height']} -> "
+            f"{facts['width']} x {facts['height']}, {passes}, {tiles} tile{'s' if tiles != 1 else ''}, "
+            f"{several}{facts['whole_image_bytes'] / 1e9:.2f} GB untiled"
+        )
+
+    def _emit(self, event: str, **fields: Any) -> None:
+        if self.as_json:
+            sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
+            sys.stdout.flush()
+
+
+def prefixed(error: HatError, source: str) -> HatError:
+    """The same error, its message begun with the picture's name where that is not in it."""
+    name = source.replace("\\", "/").rsplit("/", 1)[-1]
+    message = error.message if name in error.message else f"{source}: {error.message}"
+    return HatError(message, hint=error.hint)
+
+
+def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan) -> dict[str, Any]:
+    """What enlarging a job's picture will mean, told from its header: sizes, passes, tiles, memory, disk.
+
+    Raises:
+        HatError: it cannot be done.
+    """
+    from hatcli.batch import estimate
+    from hatcli.batch.writing import check_ending
+    from hatcli.image import animation, decode, encode
+    from hatcli.upscaling.memory import run_bytes
+
+    info = decode.probe(source, max_pixels=plan.max_pixels)
+    size = upscaler.plan(info.width, info.height, plan.target)
+    if job.output is None:
+        container = plan.format or encode.format_for(info.format) or "PNG"
+    else:
+        container = plan.format or check_ending(job.output)
+    encode.check_format(
+        container,
+        width=size.width,
+        height=size.height,
+        bits=info.bits,
+        alpha=info.alpha,
+        gray=info.channels == 1,
+        options=plan.options,
+    )
+    moves = container == info.format if plan.frames is None else plan.frames == "all"
+    frames = info.frames if moves and container in animation.FORMATS else 1
+    tiles = memory = 0
+    if size.passes:
+        first, choice = size.passes[0], upscaler.choice
+        tiles = upscaler.tiles(info.width, info.height, first)
+        network = upscaler.network(first)
+        memory = run_bytes(network, info.height, info.width, device=choice.device, dtype=choice.dtype)
+    return {
+        "source_width": info.width,
+        "source_height": info.height,
+        "width": size.width,
+        "height": size.height,
+        "passes": list(size.passes),
+        "tiles": tiles,
+        "whole_image_bytes": memory,
+        "frames": frames,
+        "file_bytes": frames * estimate.file_bytes(container, width=size.width, height=size.height, bits=info.bits),
+    }
+
+
+def length(seconds: float) -> str:
+    """A time for people."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def exit_code(errors: list[HatError], jobs: int) -> int:
+    """0 without errors; 5 if the disk ended the run; what all failures share if everything failed alike; else 1."""
+    from hatcli.batch.run import disk_ended
+
+    codes = {error.exit_code for error in errors}
+    if not codes:
+        return 0
+    if disk_ended(errors[-1]):
+        return errors[-1].exit_code
+    return codes.pop() if len(codes) == 1 and len(errors) >= jobs else 1

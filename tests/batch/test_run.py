@@ -1,0 +1,291 @@
+"""A run over many pictures: what overlaps, what fails alone, what stops everything, and what stays afterwards."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.repeating import Doubling
+from torch import Tensor, nn
+
+from hatcli.atomic import write_error
+from hatcli.batch import reading, writing
+from hatcli.batch import run as running
+from hatcli.batch.belt import Belt
+from hatcli.batch.files import InputFile, Job
+from hatcli.batch.run import Advanced, Event, Outcome, Plan, Started
+from hatcli.errors import InputError
+from hatcli.image import decode
+from hatcli.upscaling.device import choose
+from hatcli.upscaling.size import Target
+from hatcli.upscaling.upscaler import Settings, Upscaler
+
+
+@pytest.fixture
+def upscaler() -> Upscaler:
+    return Upscaler({2: Doubling()}, choice=choose("cpu", "fp32"))
+
+
+@pytest.fixture(autouse=True)
+def _decode_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most tests need no second interpreter."""
+    if "isolated" not in request.node.name:
+        monkeypatch.setattr(reading, "Isolated", reading.InProcess)
+
+
+def jobs_in(folder: Path, count: int) -> list[Job]:
+    jobs = []
+    for number in range(count):
+        source = folder / f"{number:03}.png"
+        Image.fromarray(np.full((6, 5, 3), number, np.uint8)).save(source)
+        jobs.append(Job(InputFile(source, Path(source.name)), folder / "out" / source.name))
+    return jobs
+
+
+def outcomes(events: Iterator[Event]) -> list[Outcome]:
+    return [event for event in events if isinstance(event, Outcome)]
+
+
+PLAN = Plan(Target())
+
+
+def test_every_job_has_one_outcome_and_its_own_picture(tmp_path: Path, upscaler: Upscaler) -> None:
+    jobs = jobs_in(tmp_path, 30)
+    ended = outcomes(running.run(jobs, upscaler, PLAN))
+    assert sorted(str(outcome.job.output) for outcome in ended) == [str(job.output) for job in jobs]
+    for number, job in enumerate(jobs):
+        assert job.output is not None
+        assert (decode.read(job.output).pixels == number).all()
+    assert {(outcome.status, outcome.width, outcome.height) for outcome in ended} == {("done", 10, 12)}
+
+
+def test_a_bad_picture_fails_alone(tmp_path: Path, upscaler: Upscaler) -> None:
+    jobs = jobs_in(tmp_path, 5)
+    assert jobs[1].source.path is not None
+    jobs[1].source.path.write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    assert jobs[3].source.path is not None
+    jobs[3].source.path.unlink()  # vanished since it was found
+    ended = {outcome.job.source.label: outcome for outcome in outcomes(running.run(jobs, upscaler, PLAN))}
+    status = [ended[job.source.label].status for job in jobs]
+    assert status == ["done", "failed", "done", "failed", "done"]
+    assert all(isinstance(outcome.error, InputError) for outcome in ended.values() if outcome.status == "failed")
+
+
+def test_fail_fast_stops_and_keeps_what_is_finished(tmp_path: Path, upscaler: Upscaler) -> None:
+    jobs = jobs_in(tmp_path, 9)
+    assert jobs[2].source.path is not None
+    jobs[2].source.path.write_bytes(b"rubbish")
+    ended = outcomes(running.run(jobs, upscaler, Plan(Target(), fail_fast=True)))
+    assert sorted(outcome.status for outcome in ended) == ["done", "done", "failed"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["000.png", "001.png"]
+
+
+def test_a_full_disk_ends_the_run(tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> list[str]:
+        cause = OSError(errno.ENOSPC, "no space")
+        raise write_error(tmp_path / "x.png", cause) from cause
+
+    monkeypatch.setattr(running, "write", full)
+    ended = outcomes(running.run(jobs_in(tmp_path, 200), upscaler, PLAN))
+    assert 1 <= len(ended) < 100
+    assert {outcome.status for outcome in ended} == {"failed"}
+
+
+def test_the_next_picture_runs_while_one_is_written(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second_runs = threading.Event()
+    really = writing.write
+
+    def waiting(*arguments: Any, **options: Any) -> list[str]:
+        assert second_runs.wait(30), "nothing went on while the first result was written"
+        return really(*arguments, **options)
+
+    monkeypatch.setattr(running, "write", waiting)
+    ended = 0
+    jobs = jobs_in(tmp_path, 3)
+    for event in running.run(jobs, upscaler, PLAN):
+        if isinstance(event, Advanced) and event.job == jobs[1]:
+            second_runs.set()
+        ended += isinstance(event, Outcome)
+    assert ended == 3
+
+
+def test_unwritten_results_are_bounded(tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "UNWRITTEN", 3 * 10 * 12 * 2)  # two results
+    begun = ended = most = 0
+    really = writing.write
+
+    def slow(*arguments: Any, **options: Any) -> list[str]:
+        time.sleep(0.01)
+        return really(*arguments, **options)
+
+    monkeypatch.setattr(running, "write", slow)
+    for event in running.run(jobs_in(tmp_path, 12), upscaler, PLAN):
+        begun += isinstance(event, Started)
+        ended += isinstance(event, Outcome)
+        most = max(most, begun - ended)
+    assert ended == 12
+    assert most <= 4  # two being written, one made, one begun
+
+
+def test_closing_early_leaves_whole_files_only(tmp_path: Path, upscaler: Upscaler) -> None:
+    events = running.run(jobs_in(tmp_path, 40), upscaler, PLAN)
+    for event in events:
+        if isinstance(event, Outcome):
+            break
+    events.close()
+    left = list((tmp_path / "out").iterdir())
+    assert 1 <= len(left) < 40
+    for path in left:
+        decode.read(path)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("read", "write"))]
+
+
+def test_an_output_that_appears_meanwhile_is_not_replaced(tmp_path: Path, upscaler: Upscaler) -> None:
+    jobs = jobs_in(tmp_path, 2)
+    assert jobs[1].output is not None
+    jobs[1].output.parent.mkdir()
+    jobs[1].output.write_bytes(b"precious")
+    ended = outcomes(running.run(jobs, upscaler, PLAN))
+    assert sorted(outcome.status for outcome in ended) == ["done", "failed"]
+    assert jobs[1].output.read_bytes() == b"precious"
+
+
+def test_a_bug_in_the_network_is_not_swallowed(tmp_path: Path) -> None:
+    class Broken(nn.Module):
+        def forward(self, values: Tensor) -> Tensor:
+            raise KeyError("bug")
+
+    with pytest.raises(KeyError):
+        list(running.run(jobs_in(tmp_path, 3), Upscaler({2: Broken()}, choice=choose("cpu", "fp32")), PLAN))
+
+
+def test_a_bug_in_the_reading_thread_is_not_swallowed(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> str:
+        raise KeyError("bug")
+
+    monkeypatch.setattr(running, "reason_to_skip", broken)
+    with pytest.raises(KeyError):
+        list(running.run(jobs_in(tmp_path, 3), upscaler, PLAN))
+
+
+def test_what_no_decoder_should_raise_is_a_bad_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(*_: Any, **__: Any) -> None:
+        raise TypeError("odd")
+
+    monkeypatch.setattr(decode, "decode", odd)
+    with pytest.raises(InputError, match=r"TypeError: odd"):
+        reading.from_bytes(b"", name="x.png", max_pixels=1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs named pipes and signals")
+def test_isolated_decoder_may_crash_or_hang_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, endless = tmp_path / "a.png", tmp_path / "b.png"
+    Image.new("RGB", (5, 6), (1, 2, 3)).save(picture)
+    os.mkfifo(endless)
+    decoder = reading.Isolated()
+    try:
+        loaded = decoder.load(picture, max_pixels=100)
+        assert (loaded.picture.width, loaded.stamp.size) == (5, picture.stat().st_size)
+        assert decoder._worker is not None
+        process = decoder._worker[0]
+        assert process.pid is not None
+        threading.Timer(0.3, os.kill, (process.pid, signal.SIGSEGV)).start()
+        with pytest.raises(InputError, match=r"crashed \(signal 11\)"):
+            decoder.load(endless, max_pixels=100)
+        assert decoder.load(picture, max_pixels=100).picture.height == 6
+        with pytest.raises(InputError, match="limit"):
+            decoder.load(picture, max_pixels=10)
+        monkeypatch.setattr(reading, "_PATIENCE", 0.2)
+        with pytest.raises(InputError, match="did not end"):
+            decoder.load(endless, max_pixels=100)
+        monkeypatch.undo()
+        assert decoder.load(picture, max_pixels=100).picture.height == 6
+    finally:
+        decoder.close()
+    with pytest.raises(InputError, match="ended"):
+        decoder.load(picture, max_pixels=100)
+
+
+def test_a_belt_is_bounded_and_can_be_stopped() -> None:
+    belt: Belt[int] = Belt(most_bytes=10, most_items=3)
+    assert all(belt.put(number, size=4) for number in range(2))
+    putting = threading.Thread(target=belt.put, args=(2,), kwargs={"size": 4})
+    putting.start()
+    putting.join(0.05)
+    assert putting.is_alive()
+    items = iter(belt)
+    assert next(items) == 0
+    putting.join(5)
+    assert not putting.is_alive()
+    belt.finish()
+    assert list(items) == [1, 2]
+    belt.stop()
+    assert not belt.put(3, size=99)
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif"])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_large_results_go_to_their_file_row_by_row(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch, ending: str, alpha: bool
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (300, 200, 4 if alpha else 3)).astype(np.uint8)
+    source, usual, streamed = tmp_path / "a.png", tmp_path / f"usual{ending}", tmp_path / f"streamed{ending}"
+    Image.fromarray(pixels).save(source, dpi=(200, 200))
+    events = list(running.run([Job(InputFile(source, Path("a.png")), usual)], upscaler, PLAN))
+    monkeypatch.setattr(running, "STREAM_FROM", 1)
+    monkeypatch.setattr(running, "UNWRITTEN_ROWS", 1000)
+    monkeypatch.setattr(Upscaler, "upscale", None)  # the way that keeps the result whole
+    events = list(running.run([Job(InputFile(source, Path("a.png")), streamed)], upscaler, PLAN))
+    assert outcomes(iter(events))[0].status == "done"
+    assert any(isinstance(event, Advanced) for event in events)
+    assert streamed.read_bytes() == usual.read_bytes()
+
+
+def test_a_streamed_result_whose_network_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(Doubling):
+        def forward(self, values: Tensor) -> Tensor:
+            result = super().forward(values)
+            return result * float("nan") if values.mean() > 0.9 else result
+
+    pixels = np.zeros((300, 40, 3), np.uint8)
+    pixels[200:] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    monkeypatch.setattr(running, "STREAM_FROM", 1)
+    upscaler = Upscaler({2: Late()}, choice=choose("cpu", "fp32"), settings=Settings(tile=32, overlap=8))
+    ended = outcomes(
+        running.run([Job(InputFile(tmp_path / "a.png", Path("a.png")), tmp_path / "b.png")], upscaler, PLAN)
+    )
+    assert [outcome.status for outcome in ended] == ["failed"]
+    assert "not finite" in str(ended[0].error)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_streamed_result_that_cannot_be_written_stops_the_network(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(np.zeros((400, 40, 3), np.uint8)).save(tmp_path / "a.png")
+    monkeypatch.setattr(running, "STREAM_FROM", 1)
+    monkeypatch.setattr(running, "UNWRITTEN_ROWS", 10)
+
+    def full(*arguments: Any, **options: Any) -> Any:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("hatcli.image.encode.write_rows_into", full)
+    ended = outcomes(
+        running.run([Job(InputFile(tmp_path / "a.png", Path("a.png")), tmp_path / "b.png")], upscaler, PLAN)
+    )
+    assert [type(outcome.error).__name__ for outcome in ended] == ["OutputError"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -1,0 +1,291 @@
+"""`hat attribute` and `hat compare` from the command line: files written, odd inputs, other architectures."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import typer
+from PIL import Image
+from support.zoo import built, saved
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from hatcli.attribution.features import feature_maps
+from hatcli.attribution.networks import groups, window_side, with_gradients
+from hatcli.cli.commands.attribute import attribute, fitting
+from hatcli.cli.commands.compare import compare
+from hatcli.cli.views import attributing
+from hatcli.errors import UsageError, WeightsError
+from hatcli.models import zoo
+from hatcli.network import checkpoint
+from hatcli.network.config import HATConfig
+from hatcli.network.hat import HAT
+from hatcli.upscaling.device import DeviceChoice
+
+app = typer.Typer()
+app.command()(attribute)
+app.command()(compare)
+needs_spandrel = pytest.mark.skipif(find_spec("spandrel") is None, reason="needs spandrel")
+MAPS = ("window", "saliency", "density", "overlay")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    return noise(tmp_path / "a.png", (16, 16, 3))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    config = HATConfig(
+        upscale=2, embed_dim=24, depths=(1, 1), num_heads=(2, 2), window_size=8, squeeze_factor=8, num_feat=16
+    )
+    checkpoint.write(tmp_path / "tiny.safetensors", config=config, state=dict(HAT(config).state_dict()))
+    return tmp_path / "tiny.safetensors"
+
+
+def noise(path: Path, shape: tuple[int, ...], kind: Any = np.uint8) -> Path:
+    peak = np.iinfo(kind).max + 1
+    Image.fromarray(np.random.default_rng(0).integers(0, peak, shape).astype(kind)).save(path)
+    return path
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [*map(str, arguments), "--cpu"])
+
+
+def refused(answer: Any, code: int, said: str) -> None:
+    """One line on what happened, one hint at most, and the right exit code."""
+    assert answer.exit_code == code, answer.output
+    lines = [line for line in answer.stderr.splitlines() if not line.startswith("hint: ")]
+    assert [line for line in lines if line.startswith("error: ")] == lines[-1:]
+    assert said in lines[-1]
+
+
+def test_attribute_writes_maps_page_and_numbers(photo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "seen"
+    arguments = ["attribute", photo, "--at", "20,24", "--steps", "2", "-n", "hat-t", "--regions", "2"]
+    result = run(*arguments, "--features", "-o", folder, "--json", "--quiet")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert 0 < facts["diffusion_index"] < 100
+    assert facts["window"] == {"x": 20, "y": 24, "side": 16}
+    assert facts["models"]["hat-t"]["regions"]["count"] == 2
+    names = {path.name for path in folder.iterdir()}
+    expected = {f"hat-t_{kind}.png" for kind in (*MAPS, "group_1")}
+    assert expected | {"index.html", "attribution.json"} <= names
+    with Image.open(folder / "hat-t_saliency.png") as saliency:
+        assert saliency.size == (64, 64)
+    assert run(*arguments, "-o", folder).exit_code == 2
+
+
+def test_a_files_own_factor_is_the_default_and_progress_says_what_is_left(photo: Path, tiny: Path) -> None:
+    result = run("attribute", photo, "--steps", "3", "-n", tiny, "-v")
+    assert result.exit_code == 0, result.output
+    assert "tiny: step 3 of 3, 0 s left" in result.stderr
+    facts = json.loads((photo.parent / "a_attribution" / "attribution.json").read_text(encoding="utf-8"))
+    assert facts["scale"] == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--at", "1"], "--at 1 is not a place"),
+        (["--at", "-3,4"], "--at -3,4 is not a place"),
+        (["--at", "20,20"], "is not inside the result of 32 x 32"),
+        (["--at", "900,2"], "is not inside the result of 32 x 32"),
+        (["--window", "500"], "no room for a window of 500"),
+        (["--at", "0,0", "--window", "32"], "is not inside the result of 32 x 32"),
+        (["--precision", "bf16"], "mostly rounding"),
+        (["-s", "3"], "has no x3"),
+        (["-n", "hat-t", "-s", "5"], "has no x5"),
+        (["-d", "abacus"], "no device"),
+    ],
+)
+def test_attribute_refuses_what_cannot_be_meant_before_any_work(
+    photo: Path, tiny: Path, wrong: list[str], said: str
+) -> None:
+    models = [] if "-n" in wrong else ["-n", str(tiny)]
+    answer = CliRunner().invoke(app, ["attribute", str(photo), *models, *wrong])
+    refused(answer, 2, said)
+    assert not (photo.parent / "a_attribution").exists()
+
+
+def test_models_without_a_common_factor_are_named(photo: Path, tiny: Path, tmp_path: Path) -> None:
+    config = HATConfig(upscale=3, embed_dim=24, depths=(1,), num_heads=(2,), window_size=8, squeeze_factor=8)
+    checkpoint.write(tmp_path / "other.safetensors", config=config, state=dict(HAT(config).state_dict()))
+    refused(run("attribute", photo, "-n", f"{tiny},{tmp_path / 'other.safetensors'}"), 2, "tiny x2, other x3")
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "remark"),
+    [((16, 18), np.uint8, None), ((16, 18), np.uint16, None), ((16, 18, 4), np.uint8, "transparency is left out")],
+)
+def test_gray_deep_and_transparent_pictures_are_taken(
+    tmp_path: Path, tiny: Path, shape: tuple[int, ...], kind: Any, remark: str | None
+) -> None:
+    odd = noise(tmp_path / "odd.png", shape, kind)
+    seen = run("attribute", odd, "-n", tiny, "--steps", "2", "--window", "4")
+    assert seen.exit_code == 0, seen.output
+    with Image.open(tmp_path / "odd_attribution" / "tiny_overlay.png") as overlay:
+        assert (overlay.mode, overlay.size) == ("RGB", (36, 32))
+    compared = run("compare", odd, "-n", f"{tiny},bicubic", "-s", "2")
+    assert compared.exit_code == 0, compared.output
+    if remark:
+        assert remark in seen.stderr
+        assert remark in compared.stderr
+
+
+def test_a_picture_of_one_pixel_is_too_small_to_attribute_and_can_be_compared(tmp_path: Path, tiny: Path) -> None:
+    one = noise(tmp_path / "one.png", (1, 1, 3))
+    refused(run("attribute", one, "-n", tiny), 1, "1 x 1 pixels is too small")
+    assert not (tmp_path / "one_attribution").exists()
+    truth = noise(tmp_path / "truth.png", (2, 2, 3))
+    result = run("compare", one, "-n", f"{tiny},bicubic", "-s", "2", "--truth", truth)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("command", ["attribute", "compare"])
+def test_files_that_are_no_pictures_are_refused(tmp_path: Path, tiny: Path, command: str) -> None:
+    refused(run(command, tmp_path / "none.png", "-n", tiny), 2, "there is no file")
+    (tmp_path / "text.png").write_text("no picture", encoding="utf-8")
+    refused(run(command, tmp_path / "text.png", "-n", tiny), 1, "text.png")
+    (tmp_path / "empty.png").touch()
+    refused(run(command, tmp_path / "empty.png", "-n", tiny), 1, "empty")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.png", "text.png", "tiny.safetensors"]
+
+
+def test_a_flat_picture_gives_a_message_and_leaves_no_page(tmp_path: Path, tiny: Path) -> None:
+    Image.new("RGB", (16, 16), (90, 90, 90)).save(tmp_path / "flat.png")
+    refused(run("attribute", tmp_path / "flat.png", "--steps", "2", "-n", tiny), 1, "nothing to attribute at")
+    assert not (tmp_path / "flat_attribution" / "index.html").exists()
+
+
+def test_fp64_is_refused_on_apples_gpu_and_taken_elsewhere() -> None:
+    mps = DeviceChoice(torch.device("mps"), torch.float32, "for a test")
+    with pytest.raises(UsageError, match="Apple's GPU does not compute fp64") as caught:
+        fitting(mps, "fp64")
+    assert "--device cpu" in (caught.value.hint or "")
+    assert fitting(mps, "fp32").dtype == torch.float32
+    assert fitting(DeviceChoice(torch.device("cpu"), torch.float32, ""), "fp64").dtype == torch.float64
+
+
+def test_a_picture_that_would_not_fit_is_refused_before_the_work(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attributing, "free_memory", lambda device: 10 << 20)
+    big = noise(tmp_path / "big.png", (128, 128, 3))
+    refused(run("attribute", big, "-n", tiny, "--steps", "1"), 4, "to attribute 128 x 128 pixels")
+
+
+def test_compare_writes_page_and_sheet_and_replaces_neither(photo: Path, tiny: Path, tmp_path: Path) -> None:
+    arguments = ["compare", photo, "--models", f"{tiny},bicubic", "--scale", "2"]
+    result = run(*arguments, "--quiet")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "a_compare.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    with Image.open(tmp_path / "a_compare.png") as sheet:
+        assert sheet.width > 64
+    refused(run(*arguments), 2, "exists already")
+    refused(run(*arguments, "--overwrite", "--truth", photo), 1, "the truth has 16 x 16 pixels, not 32 x 32")
+    refused(run(*arguments, "-o", tmp_path / "page.pdf"), 2, "page.pdf is not the name of a page")
+    refused(run("compare", photo, "-n", "bicubic", "-o", tmp_path / "a.html"), 2, "is an input")
+
+
+def test_two_files_of_one_name_are_told_apart(photo: Path, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    second = tmp_path / "other" / "tiny.safetensors"
+    second.write_bytes(tiny.read_bytes())
+    result = run("attribute", photo, "--steps", "1", "-n", f"{tiny},{second}", "--json")
+    assert list(json.loads(result.stdout)["models"]) == ["tiny", "tiny-2"]
+    compared = run("compare", photo, "-s", "2", "-n", f"{tiny},{second}")
+    assert compared.exit_code == 0
+    assert '"tiny-2"' in (tmp_path / "a_compare.html").read_text(encoding="utf-8")
+
+
+# Networks of other architectures
+
+
+@needs_spandrel
+def test_other_architectures_stand_beside_a_hat_with_maps_where_they_have_groups(
+    photo: Path, tiny: Path, tmp_path: Path
+) -> None:
+    swin = saved(built("SwinIR"), tmp_path / "swin.pth")
+    compact = saved(built("RealESRGAN Compact"), tmp_path / "compact.pth")
+    names = f"{tiny},{swin},{compact}"
+    result = run("attribute", photo, "--steps", "2", "-n", names, "--features", "--json", "-o", tmp_path / "seen")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)["models"]
+    assert {name: len(found.get("blocking_index_db", [])) for name, found in facts.items()} == {
+        "tiny": 2, "swin": 1, "compact": 0
+    }  # fmt: skip
+    assert all(0 < found["diffusion_index"] < 100 for found in facts.values())
+    assert result.stderr.count("compact has no groups whose maps could be shown") == 1
+    assert {f"{name}_{kind}.png" for name in facts for kind in MAPS} <= {
+        path.name for path in (tmp_path / "seen").iterdir()
+    }
+
+
+@needs_spandrel
+def test_feature_maps_of_a_network_without_groups_are_refused_before_the_work(photo: Path, tmp_path: Path) -> None:
+    compact = saved(built("RealESRGAN Compact"), tmp_path / "compact.pth")
+    refused(run("attribute", photo, "-n", compact, "--features"), 3, "compact: no groups whose maps could be shown")
+    assert not (tmp_path / "a_attribution").exists()
+
+
+@needs_spandrel
+@pytest.mark.parametrize(
+    ("name", "changes", "parts", "side"),
+    [
+        ("ESRGAN", {"num_blocks": 3}, 3, None),
+        ("RCAN", {"n_resgroups": 2}, 2, None),
+        ("SwinIR", {"depths": [2, 2], "num_heads": [2, 2]}, 2, 8),
+        ("RealESRGAN Compact", {}, 0, None),
+    ],
+)
+def test_groups_and_windows_of_other_architectures(
+    tmp_path: Path, name: str, changes: dict[str, Any], parts: int, side: int | None
+) -> None:
+    network = zoo.load(saved(built(name, **changes), tmp_path / "other.pth"))
+    assert len(groups(network)) == parts
+    assert window_side(network) == side
+    if parts:
+        maps = feature_maps(network, torch.rand(3, 16, 24))
+        assert [tuple(entry.shape[1:]) for entry in maps] == [(16, 24)] * parts
+    else:
+        with pytest.raises(WeightsError, match="no groups"):
+            feature_maps(network, torch.rand(3, 16, 24))
+
+
+@needs_spandrel
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", ["ESRGAN", "SwinIR", "RealESRGAN Compact", "RCAN"])
+def test_gradients_pass_through_other_architectures_and_values_are_theirs(
+    tmp_path: Path, name: str, dtype: torch.dtype
+) -> None:
+    network = zoo.load(saved(built(name), tmp_path / "other.pth")).to(torch.device("cpu"), dtype)
+    for height, width in ((3, 5), (17, 20)):
+        image = torch.rand(1, 3, height, width, dtype=dtype, requires_grad=True)
+        result = with_gradients(network)(image)
+        assert torch.allclose(result.clamp(0, 1), network(image.detach()), atol=1e-5)
+        (slope,) = torch.autograd.grad(result.sum(), image)
+        assert bool(slope.isfinite().all())
+        assert float(slope.abs().max()) > 0
+
+
+class Constant(nn.Module):
+    def forward(self, image: Tensor) -> Tensor:
+        return image.detach() * 2
+
+
+def test_a_network_that_passes_no_gradients_is_refused() -> None:
+    from hatcli.attribution.lam import Window
+    from hatcli.attribution.lam import attribute as steps
+
+    with pytest.raises(WeightsError, match="no gradients"):
+        list(steps(with_gradients(Constant()), torch.rand(3, 16, 16), Window(0, 0, 4)))

@@ -1,0 +1,222 @@
+"""`hat train` from the outside: weights that upscale, recipes, faults in one line, logs, stops, and SIGKILL."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from support.training_data import TINY_RECIPE, write_pictures
+from typer.testing import CliRunner, Result
+
+from hatcli.cli import app
+from hatcli.cli.views.training import duration
+from hatcli.network import checkpoint
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.toml").write_text(TINY_RECIPE)
+    return write_pictures(tmp_path / "pictures")
+
+
+def train(folder: Path, *arguments: object, recipe: object = None) -> Result:
+    chosen = recipe or folder.parent / "tiny.toml"
+    words = ["train", str(folder), "--recipe", str(chosen), "--device", "cpu", *map(str, arguments)]
+    return CliRunner().invoke(app, words)
+
+
+def refused(result: Result, code: int) -> str:
+    """The two lines of an error."""
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    assert result.output.count("error: ") == 1
+    return result.output
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_command_writes_weights_and_goes_on(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out" / "net.safetensors"
+    output.parent.mkdir()
+    result = train(folder, "-o", output, "--steps", 3, "--log-steps", 1)
+    assert result.exit_code == 0, result.output
+    assert "busy" in result.output
+    assert checkpoint.load(output).config.embed_dim == 8
+    assert json.loads(checkpoint.read(output).metadata["recipe"])["steps_done"] == 3
+    again = train(folder, "-o", output, "--steps", 5, "--log-steps", 1)
+    assert "going on from step 3" in again.output
+    assert [line["step"] for line in lines_of(output.with_suffix(".jsonl"))] == [1, 2, 3, 4, 5]
+
+
+def test_options_win_over_the_recipe_and_ablations_reach_the_weights(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "net.safetensors"
+    ablations = ("--no-cab", "--no-ocab", "--alpha", 0.5, "--gamma", 0, "--beta", 2, "--window", 2)
+    assert train(folder, "-o", output, "--steps", 1, "--scale", 3, *ablations).exit_code == 0
+    config = checkpoint.load(output).config
+    assert (config.upscale, config.cab, config.ocab, config.conv_scale) == (3, False, False, 0.5)
+    assert (config.overlap_ratio, config.compress_ratio, config.window_size) == (0, 2, 2)
+
+
+def test_recipes_are_listed_on_stdout() -> None:
+    result = CliRunner().invoke(app, ["train", "--list-recipes"])
+    assert result.exit_code == 0
+    assert "hat-t-photo " in result.stdout
+    assert "hat-finetune " in result.stdout
+
+
+def test_what_cannot_be_meant_is_refused_before_any_work(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "net.safetensors"
+    assert "an end" in refused(train(folder, "-o", output), 2)
+    assert "no place for the weights" in refused(train(folder, "--steps", 1), 2)
+    assert "safetensors" in refused(train(folder, "-o", tmp_path / "net.pth", "--steps", 1), 2)
+    assert "--from" in refused(train(folder, "-o", output, recipe="hat-finetune"), 2)
+    assert "no folder" in refused(train(tmp_path / "none", "-o", output, "--steps", 1, recipe="hat-t"), 2)
+    assert "nothing to learn from" in refused(CliRunner().invoke(app, ["train", "-o", str(output)]), 2)
+    (tmp_path / "bad.toml").write_text("bach = 1")
+    assert "did you mean batch?" in refused(train(folder, "-o", output, recipe=tmp_path / "bad.toml"), 2)
+    assert not output.exists()
+
+
+def test_bad_data_stops_a_run_in_one_line(folder: Path, tmp_path: Path) -> None:
+    (folder / "1.png").write_bytes((folder / "0.png").read_bytes()[:100])
+    assert "1.png" in refused(train(folder, "-o", tmp_path / "net.safetensors", "--steps", 1), 1)
+
+
+def test_checking_data_names_every_fault_and_counts(folder: Path, tmp_path: Path) -> None:
+    whole = train(folder, "--check-data")
+    assert whole.exit_code == 0
+    assert "3 pictures can be used, 0.0 MP; 0 cannot" in whole.stdout
+    (folder / "1.png").write_bytes(b"nothing")
+    Image.new("RGB", (9, 9)).save(folder / "2.png")
+    Image.new("RGB", (90, 90)).save(folder / "3.png")
+    small = write_pictures(tmp_path / "small", count=1)
+    bad = train(folder, "--check-data")
+    assert bad.exit_code == 1
+    assert "1.png" in bad.stdout
+    assert "2.png is too small" in bad.stdout
+    assert "2 pictures can be used, 0.0 MP; 2 cannot" in bad.stdout
+    unmatched = train(folder, "--check-data", "--lr", small)
+    assert unmatched.exit_code == 1
+    assert "no small picture for 3.png" in unmatched.stdout
+    assert "0.png is 45 x 40 pixels" in unmatched.stdout
+
+
+def test_validation_is_logged_and_its_pictures_are_saved(folder: Path, tmp_path: Path) -> None:
+    output, images = tmp_path / "net.safetensors", tmp_path / "seen"
+    result = train(folder, "-o", output, "--steps", 2, "--validate", folder, "--save-images", images)
+    assert result.exit_code == 0, result.output
+    assert lines_of(output.with_suffix(".jsonl"))[-1]["psnr"] > 5
+    with Image.open(images / "step-0000002" / "000-0.png") as picture:
+        assert picture.size == (44, 40)
+
+
+def test_a_lost_session_leaves_no_lines_in_the_log(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "net.safetensors"
+    train(folder, "-o", output, "--steps", 2, "--log-steps", 1)
+    log = output.with_suffix(".jsonl")
+    log.write_text(log.read_text() + '{"step": 3, "loss": 1}\n{"step": 4, "lo')
+    train(folder, "-o", output, "--steps", 3, "--log-steps", 1)
+    lines = lines_of(log)
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert lines[-1]["loss"] != 1
+
+
+def test_tensorboard_is_asked_for_in_one_line_where_it_is_missing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    result = train(folder, "-o", tmp_path / "net.safetensors", "--steps", 1, "--tensorboard", tmp_path / "board")
+    assert "hint: pip install 'hatcli[train]'" in refused(result, 2)
+
+
+@pytest.mark.filterwarnings("ignore")  # of TensorBoard's own dependencies
+def test_tensorboard_reads_the_scalars(folder: Path, tmp_path: Path) -> None:
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+
+    board = tmp_path / "board"
+    result = train(folder, "-o", tmp_path / "n.safetensors", "--steps", 3, "--log-steps", 1, "--tensorboard", board)
+    assert result.exit_code == 0, result.output
+    events = reader.EventAccumulator(str(board))
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3]
+
+
+def test_a_loss_that_is_not_finite_ends_in_one_line_and_the_last_state_stays(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "net.safetensors"
+    wild = ("--learning-rate", 1e37, "--warmup", 0, "--save-steps", 1)
+    result = train(folder, "-o", output, "--steps", 5, *wild)
+    assert re.search(r"error: the loss is (nan|inf) at step 1; the last saved state stays", refused(result, 3))
+    assert steps_saved(output.with_suffix(".state")) == 1
+    assert not output.exists()
+
+
+def test_durations_are_said_in_two_units() -> None:
+    assert [duration(at) for at in (12, 245, 12_000, 97_200)] == ["12 s", "4 min 5 s", "3 h 20 min", "1 d 3 h"]
+
+
+def started(folder: Path, output: Path, steps: int) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "hatcli", "train", folder, "-o", output, "--recipe", folder.parent / "tiny.toml"]
+    words += ["--steps", steps, "--save-steps", 1, "--device", "cpu", "--threads", 1]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def steps_saved(state: Path) -> int:
+    return int(torch.load(state, weights_only=True)["step"]) if state.exists() else 0
+
+
+def wait_for_steps(process: subprocess.Popen[str], state: Path, steps: int) -> None:
+    while steps_saved(state) < steps:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+
+
+def test_a_killed_run_goes_on_to_bit_identical_weights(folder: Path, tmp_path: Path) -> None:
+    steps, chance = 60, random.Random()
+    straight, killed = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    with started(folder, straight, steps) as undisturbed, started(folder, killed, steps) as victim:
+        wait_for_steps(victim, killed.with_suffix(".state"), chance.randrange(1, 40))
+        time.sleep(chance.random() * 0.02)
+        victim.kill()
+        victim.communicate()
+        undisturbed.communicate()
+        assert undisturbed.returncode == 0
+    assert victim.returncode not in (0, None)
+    assert not killed.exists()
+    left = steps_saved(killed.with_suffix(".state"))
+    assert 0 < left < steps
+    with started(folder, killed, steps) as resumed:
+        said = resumed.communicate()[1]
+    assert f"going on from step {left}" in said
+    one, other = checkpoint.read(straight), checkpoint.read(killed)
+    assert one.metadata == other.metadata
+    assert all(torch.equal(values, other.state[name]) for name, values in one.state.items())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_leaves_its_state_and_weights(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
+    output = tmp_path / "net.safetensors"
+    with started(folder, output, 100_000) as process:
+        wait_for_steps(process, output.with_suffix(".state"), 2)
+        process.send_signal(number)
+        said = process.communicate()[1]
+    assert process.returncode == 128 + number
+    assert "Traceback" not in said
+    stopped = re.search(r"stopped after step (\d+); the same command goes on", said)
+    assert stopped is not None
+    assert steps_saved(output.with_suffix(".state")) == int(stopped[1])
+    assert json.loads(checkpoint.read(output).metadata["recipe"])["steps_done"] == int(stopped[1])

@@ -1,0 +1,148 @@
+"""Animations: every frame, its time and the loop, from file to file; damaged ones fall back to their first frame."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.repeating import Doubling
+
+from hatcli.batch import run as running
+from hatcli.batch.files import InputFile, Job
+from hatcli.batch.run import Outcome, Plan
+from hatcli.errors import InputError, UsageError
+from hatcli.image import animation, decode
+from hatcli.image.encode import EncodeOptions
+from hatcli.image.picture import Picture
+from hatcli.upscaling.device import choose
+from hatcli.upscaling.size import Target
+from hatcli.upscaling.upscaler import Upscaler
+
+DURATIONS = [100, 250, 250, 1000]
+
+
+def frames(*, alpha: bool = False) -> list[Image.Image]:
+    """Four frames, the middle two alike, of few enough colours for a GIF."""
+    pictures = []
+    for number in (0, 1, 1, 2):
+        pixels = np.zeros((12, 16, 4 if alpha else 3), np.uint8)
+        pixels[..., number] = 250
+        pixels[2:5, 3:9, :3] = 40 * number
+        if alpha:
+            pixels[..., 3] = 255
+            pixels[6 + number :, :, 3] = 0
+        pictures.append(Image.fromarray(pixels))
+    return pictures
+
+
+def file_of(format: str, *, alpha: bool = False, loop: int | None = 0) -> bytes:
+    """Written by this project, since Pillow merges frames that are alike."""
+    packed = io.BytesIO()
+    blocks = [np.asarray(picture) for picture in frames(alpha=alpha)]
+    pictures = tuple(
+        Picture(np.ascontiguousarray(block[..., :3]), np.ascontiguousarray(block[..., 3]) if alpha else None)
+        for block in blocks
+    )
+    whole = animation.Animation(pictures, tuple(map(float, DURATIONS)), 1 if loop is None else loop)
+    animation.write_into(packed, iter(pictures), whole, format=format, options=EncodeOptions(lossless=format == "WEBP"))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG"])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("loops", [0, 1, 3])
+def test_other_programs_read_every_frame_time_and_loop(format: str, alpha: bool, loops: int) -> None:
+    with Image.open(io.BytesIO(file_of(format, alpha=alpha, loop=loops))) as image:
+        assert getattr(image, "n_frames", 1) == 4
+        said = image.info.get("loop")
+        assert said == (loops if format == "PNG" else {0: 0, 1: None, 3: 2}[loops])
+        for number, expected in enumerate(frames(alpha=alpha)):
+            image.seek(number)
+            assert image.info["duration"] == DURATIONS[number]
+            shown, wanted = np.asarray(image.convert("RGBA")), np.asarray(expected.convert("RGBA"))
+            assert (shown[..., 3] == wanted[..., 3]).all()
+            assert (shown[wanted[..., 3] > 0] == wanted[wanted[..., 3] > 0]).all()
+
+
+@pytest.mark.parametrize("format", ["WEBP", "AVIF"])
+def test_formats_pillow_writes_keep_the_playing_time(format: str) -> None:
+    with Image.open(io.BytesIO(file_of(format))) as image:
+        total = 0
+        for number in range(getattr(image, "n_frames", 1)):
+            image.seek(number)
+            image.load()
+            total += round(image.info["duration"])
+    assert total == sum(DURATIONS)
+
+
+def enlarged(tmp_path: Path, data: bytes, output: str, *, wanted: str | None = None) -> Outcome:
+    source = tmp_path / "source"
+    source.write_bytes(data)
+    upscaler = Upscaler({2: Doubling()}, choice=choose("cpu", "fp32"))
+    jobs = [Job(InputFile(source, Path("source")), tmp_path / output)]
+    ended = [
+        event for event in running.run(jobs, upscaler, Plan(Target(), frames=wanted)) if isinstance(event, Outcome)
+    ]
+    assert len(ended) == 1
+    return ended[0]
+
+
+@pytest.mark.parametrize(("format", "ending"), [("GIF", "gif"), ("PNG", "png"), ("WEBP", "webp")])
+def test_an_animation_in_its_own_format_keeps_moving(tmp_path: Path, format: str, ending: str) -> None:
+    outcome = enlarged(tmp_path, file_of(format), f"large.{ending}")
+    assert outcome.status == "done", outcome.error
+    assert not any("first of" in note for note in outcome.notes)
+    with Image.open(tmp_path / f"large.{ending}") as image:
+        assert image.size == (32, 24)
+        assert getattr(image, "n_frames", 1) >= 3
+        image.seek(getattr(image, "n_frames", 1) - 1)
+        assert image.convert("RGB").getpixel((0, 0))[2] >= 245  # type: ignore[index]
+
+
+def test_another_format_takes_the_first_frame_unless_all_are_asked_for(tmp_path: Path) -> None:
+    outcome = enlarged(tmp_path, file_of("GIF"), "still.png")
+    assert "first of 4 frames" in outcome.notes
+    with Image.open(tmp_path / "still.png") as image:
+        assert getattr(image, "n_frames", 1) == 1
+    enlarged(tmp_path, file_of("GIF"), "moving.png", wanted="all")
+    with Image.open(tmp_path / "moving.png") as image:
+        assert getattr(image, "n_frames", 1) == 4
+    outcome = enlarged(tmp_path, file_of("GIF"), "still.jpg", wanted="all")
+    assert "first of 4 frames" in outcome.notes
+
+
+def test_the_first_frame_alone_can_be_asked_for(tmp_path: Path) -> None:
+    enlarged(tmp_path, file_of("GIF"), "still.gif", wanted="first")
+    with Image.open(tmp_path / "still.gif") as image:
+        assert getattr(image, "n_frames", 1) == 1
+    with pytest.raises(UsageError, match="--frames some"):
+        Plan(Target(), frames="some")
+
+
+def test_a_still_beside_the_frames_stays_beside_them(tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    still, *moving = frames()
+    still.save(packed, "PNG", save_all=True, append_images=[moving[0], moving[2]], default_image=True, duration=40)
+    enlarged(tmp_path, packed.getvalue(), "large.png")
+    with Image.open(tmp_path / "large.png") as image:
+        assert image.info["default_image"]
+        assert image.convert("RGB").getpixel((0, 0)) == (250, 0, 0)
+
+
+def test_damage_in_a_later_frame_leaves_the_first_one(tmp_path: Path) -> None:
+    data = file_of("PNG")
+    place = data.rindex(b"fdAT") + 12
+    outcome = enlarged(tmp_path, data[:place] + bytes(20) + data[place + 20 :], "large.png")
+    assert outcome.status == "done"
+    assert any("only the first frame can be had" in note for note in outcome.notes)
+    with Image.open(tmp_path / "large.png") as image:
+        assert getattr(image, "n_frames", 1) == 1
+
+
+def test_frames_count_towards_the_limit_of_pixels() -> None:
+    data = file_of("GIF")
+    with pytest.raises(InputError, match="4 frames of 16 x 12"):
+        animation.read(data, decode.decode(data), name="a.gif", max_pixels=700)

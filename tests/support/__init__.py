@@ -1,0 +1,1 @@
+"""Builders that several tests share: networks, pictures, a Hub on this machine."""

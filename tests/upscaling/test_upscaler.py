@@ -1,0 +1,320 @@
+"""Pictures through an Upscaler: tiles without a trace, memory that runs out, results that are not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from support.networks import lively, tiny
+from torch import Tensor, nn
+
+from hatcli.errors import HatError, MemoryLimitError, UsageError
+from hatcli.image.picture import Picture, Samples, to_tensor
+from hatcli.image.resample import resize_tensor
+from hatcli.upscaling import memory
+from hatcli.upscaling.device import DeviceChoice
+from hatcli.upscaling.progress import Progress
+from hatcli.upscaling.rows import Rows, SampleRows, StreamedRows, Strip, resized
+from hatcli.upscaling.size import Target
+from hatcli.upscaling.transparency import bleed
+from hatcli.upscaling.upscaler import Settings, Upscaler
+
+CPU = DeviceChoice(torch.device("cpu"), torch.float32, "for a test")
+CPU_BF16 = DeviceChoice(torch.device("cpu"), torch.bfloat16, "for a test")
+
+
+def nearest(scale: int) -> nn.Module:
+    return nn.Upsample(scale_factor=scale)
+
+
+def noise(height: int, width: int, *, channels: int = 3, bits: int = 8) -> Samples:
+    random = np.random.default_rng(height * 1000 + width)
+    if bits == 16:
+        return random.integers(0, 1 << 16, (height, width, channels), dtype=np.uint16)
+    return random.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def repeated(pixels: Samples, scale: int) -> Samples:
+    result: Samples = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+    return result
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (16, 16), (17, 33), (64, 5), (500, 333)])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("tile", [0, 32, 64, 100])
+def test_tiles_leave_no_trace_and_samples_are_exact(height: int, width: int, bits: int, tile: int) -> None:
+    pixels = noise(height, width, bits=bits)
+    upscaler = Upscaler({2: nearest(2)}, choice=CPU, settings=Settings(tile=tile, overlap=16))
+    result = upscaler.run(Picture(pixels))
+    assert result.pixels.dtype == pixels.dtype
+    assert np.array_equal(result.pixels, repeated(pixels, 2))
+
+
+def test_gray_stays_gray() -> None:
+    pixels = noise(9, 7, channels=1)
+    result = Upscaler({3: nearest(3)}, choice=CPU).run(Picture(pixels))
+    assert np.array_equal(result.pixels, repeated(pixels, 3))
+
+
+def test_profile_metadata_and_resolution_travel_along() -> None:
+    picture = Picture(noise(4, 4), icc=b"icc", exif=b"exif", xmp=b"xmp", dpi=(72.0, 72.0), format="TIFF", notes=("n",))
+    result = Upscaler({2: nearest(2)}, choice=CPU).run(picture)
+    kept = ("icc", "exif", "xmp", "dpi", "format", "notes")
+    assert all(getattr(result, name) == getattr(picture, name) for name in kept)
+
+
+def test_tiles_of_a_real_network_differ_little_and_not_more_at_borders() -> None:
+    network = lively(tiny(upscale=2))
+    with torch.no_grad():
+        network.conv_last.weight.mul_(0.02)
+        network.conv_last.bias.zero_()  # type: ignore[union-attr]
+    smooth = repeated(noise(8, 12), 12)
+    whole = Upscaler({2: network}, choice=CPU, settings=Settings(tile=0)).run(Picture(smooth)).pixels.astype(int)
+    settings = Settings(tile=64, overlap=32)
+    tiled = Upscaler({2: network}, choice=CPU, settings=settings).run(Picture(smooth)).pixels.astype(int)
+    assert np.abs(whole - tiled).mean() < 1
+
+
+def test_progress_rises_to_one_and_counts_tiles() -> None:
+    upscaler = Upscaler({2: lively(tiny())}, choice=CPU, settings=Settings(tile=32, overlap=8))
+    events: list[Progress] = list(upscaler.upscale(Picture(noise(70, 40))))
+    shares = [event.done for event in events]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert {event.tile for event in events} == set(range(1, events[0].tiles + 1))
+
+
+def test_two_passes_reach_factors_beyond_the_largest_native_one() -> None:
+    pixels = noise(5, 6)
+    result = Upscaler({2: nearest(2), 3: nearest(3)}, choice=CPU).run(Picture(pixels), Target(scale=6))
+    assert np.array_equal(result.pixels, repeated(pixels, 6))
+
+
+@pytest.mark.parametrize(("target", "size"), [(Target(scale=2.5), (25, 50)), (Target(width=37), (18, 37))])
+def test_other_factors_are_reduced_once_to_the_exact_size(target: Target, size: tuple[int, int]) -> None:
+    flat = Picture(np.full((10, 20, 3), 77, dtype=np.uint8))
+    result = Upscaler({4: nearest(4)}, choice=CPU).run(flat, target)
+    assert result.pixels.shape[:2] == size
+    assert (result.pixels == 77).all()
+
+
+def test_a_picture_that_is_large_enough_is_only_reduced() -> None:
+    result = Upscaler({4: nearest(4)}, choice=CPU).run(Picture(noise(40, 80)), Target(width=20))
+    assert result.pixels.shape == (10, 20, 3)
+
+
+def test_self_ensemble_of_a_symmetric_network_changes_nothing_and_runs_it_eight_times() -> None:
+    calls = []
+
+    class Counting(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            calls.append(tuple(image.shape[-2:]))
+            return image.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+    pixels = noise(6, 10)
+    upscaler = Upscaler({2: Counting()}, choice=CPU, settings=Settings(ensemble=True))
+    assert np.array_equal(upscaler.run(Picture(pixels)).pixels, repeated(pixels, 2))
+    assert sorted(calls) == [(6, 10)] * 4 + [(10, 6)] * 4
+
+
+class Choking(nn.Module):
+    """Runs out of memory on anything with more than `limit` pixels."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit, self.done = limit, 0
+
+    def forward(self, image: Tensor) -> Tensor:
+        if image.shape[-1] * image.shape[-2] > self.limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.done += image.shape[-1] * image.shape[-2]
+        return image.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+
+def test_out_of_memory_makes_tiles_smaller_and_the_result_stays_exact() -> None:
+    pixels = noise(200, 150)
+    upscaler = Upscaler({2: Choking(64 * 64)}, choice=CPU)
+    assert np.array_equal(upscaler.run(Picture(pixels)).pixels, repeated(pixels, 2))
+
+
+def test_memory_that_runs_out_half_way_keeps_the_finished_rows() -> None:
+    class Tiring(Choking):
+        def forward(self, image: Tensor) -> Tensor:
+            result = super().forward(image)
+            if self.done > 128 * 100 * 8:
+                self.limit = 64 * 64
+            return result
+
+    pixels = noise(1000, 100)
+    network = Tiring(128 * 128)
+    upscaler = Upscaler({2: network}, choice=CPU, settings=Settings(tile=128, overlap=32))
+    assert np.array_equal(upscaler.run(Picture(pixels)).pixels, repeated(pixels, 2))
+    assert network.done < 250_000  # from the start again it would be over 350,000
+
+
+def test_out_of_memory_at_the_smallest_tile_is_exit_code_4() -> None:
+    with pytest.raises(MemoryLimitError) as caught:
+        Upscaler({2: Choking(10)}, choice=CPU).run(Picture(noise(100, 100)))
+    assert caught.value.exit_code == 4
+
+
+def test_other_errors_of_a_network_are_not_taken_for_memory() -> None:
+    class Broken(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        Upscaler({2: Broken()}, choice=CPU).run(Picture(noise(4, 4)))
+
+
+class Overflowing(nn.Module):
+    """Not finite in bf16, or always."""
+
+    def __init__(self, *, always: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.always = always
+
+    def forward(self, image: Tensor) -> Tensor:
+        bad = self.always or self.weight.dtype == torch.bfloat16
+        return image.repeat_interleave(2, -1).repeat_interleave(2, -2) * (torch.nan if bad else 1)
+
+
+def test_a_result_that_is_not_finite_in_bf16_is_computed_again_in_fp32() -> None:
+    pixels = noise(8, 8)
+    result = Upscaler({2: Overflowing(always=False)}, choice=CPU_BF16).run(Picture(pixels))
+    assert np.array_equal(result.pixels, repeated(pixels, 2))
+
+
+def test_a_result_that_is_never_finite_is_an_error() -> None:
+    with pytest.raises(HatError, match="not finite"):
+        Upscaler({2: Overflowing(always=True)}, choice=CPU).run(Picture(noise(8, 8)))
+
+
+def test_transparency_goes_through_the_network_and_hidden_colour_does_not_leak() -> None:
+    pixels = np.zeros((8, 8, 3), dtype=np.uint8)
+    pixels[:, :4] = (200, 100, 50)
+    alpha = np.zeros((8, 8), dtype=np.uint8)
+    alpha[:, :4] = 255
+
+    class Blurring(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            return nn.functional.interpolate(image, scale_factor=2, mode="bicubic")
+
+    result = Upscaler({2: Blurring()}, choice=CPU).run(Picture(pixels, alpha))
+    assert result.alpha is not None
+    assert result.alpha.shape == (16, 16)
+    visible = result.alpha > 0
+    assert np.abs(result.pixels[visible].astype(int) - (200, 100, 50)).max() <= 1
+    assert {0, 255} < set(result.alpha.flatten().tolist())
+
+
+@pytest.mark.parametrize(("mode", "runs"), [("model", 2), ("bicubic", 1), ("drop", 1)])
+def test_alpha_modes(mode: str, runs: int) -> None:
+    network = Choking(10**9)
+    alpha = np.tile(np.arange(8, dtype=np.uint8), (8, 1))
+    settings = Settings(alpha=mode)
+    result = Upscaler({2: network}, choice=CPU, settings=settings).run(Picture(noise(8, 8), alpha))
+    assert network.done == 64 * runs
+    assert (result.alpha is None) == (mode == "drop")
+
+
+def test_uniform_transparency_costs_no_second_run() -> None:
+    network = Choking(10**9)
+    alpha = np.full((8, 8), 128, dtype=np.uint8)
+    result = Upscaler({2: network}, choice=CPU).run(Picture(noise(8, 8), alpha))
+    assert network.done == 64
+    assert result.alpha is not None
+    assert (result.alpha == 128).all()
+
+
+def test_bleeding_fills_hidden_pixels_only() -> None:
+    pixels = noise(9, 13)
+    alpha = np.zeros((9, 13), dtype=np.uint8)
+    alpha[4, 6] = 255
+    filled = bleed(pixels, alpha)
+    assert (filled == pixels[4, 6]).all()
+    assert np.array_equal(bleed(pixels, np.zeros_like(alpha)), pixels)
+
+
+@pytest.mark.parametrize("values", [{"tile": 8}, {"overlap": -1}, {"tile": 64, "overlap": 40}, {"alpha": "none"}])
+def test_impossible_settings_are_usage_errors(values: dict[str, int]) -> None:
+    with pytest.raises(UsageError):
+        Settings(**values)  # type: ignore[arg-type]
+
+
+def test_little_memory_means_small_tiles_and_the_same_picture() -> None:
+    network = lively(tiny())
+    pixels = noise(90, 70)
+    tight = Upscaler({2: network}, choice=CPU, settings=Settings(max_memory=memory.FIXED + (1 << 20)))
+    assert tight.tiles(70, 90, 2) > 1
+    assert Upscaler({2: network}, choice=CPU).tiles(70, 90, 2) == 1
+    assert tight.run(Picture(pixels)).pixels.shape == (180, 140, 3)
+
+
+@pytest.fixture(autouse=True)
+def _few_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("target", [Target(), Target(scale=4), Target(scale=3), Target(width=77), Target(scale=1.3)])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("alpha", ["model", "bicubic"])
+def test_rows_as_they_are_finished_are_the_same_picture(
+    target: Target, channels: int, alpha: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hatcli.upscaling.rows._RESIZED_PIXELS", 16)
+    picture = Picture(noise(150, 90, channels=channels), alpha=noise(150, 90, channels=1)[..., 0])
+    settings = Settings(tile=32, overlap=8, alpha=alpha)
+    upscaler = Upscaler({2: nearest(2)}, choice=CPU, settings=settings)
+    whole = upscaler.run(picture, target)
+    strips = [event for event in upscaler.stream(picture, target) if isinstance(event, Strip)]
+    assert [strip.top for strip in strips] == list(np.cumsum([0, *(len(strip.samples) for strip in strips)]))[:-1]
+    rows = np.concatenate([strip.samples for strip in strips])
+    assert np.array_equal(rows[..., :-1], whole.pixels)
+    assert whole.alpha is not None
+    assert np.array_equal(rows[..., -1], whole.alpha)
+    assert len(strips) > 3  # they do not come all at once
+
+
+def test_only_rows_that_are_still_needed_are_kept() -> None:
+    picture = Picture(noise(2000, 20))
+    upscaler = Upscaler({2: nearest(2)}, choice=CPU, settings=Settings(tile=32, overlap=8))
+    asked: list[int] = []
+
+    class Watched(StreamedRows):
+        def forget(self, top: int) -> None:
+            super().forget(top)
+            asked.append(sum(values.shape[1] for _, values in self._kept))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hatcli.upscaling.upscaler.StreamedRows", Watched)
+        for event in upscaler.stream(picture, Target(scale=4)):
+            assert not isinstance(event, Strip) or len(event.samples) < 600
+    assert len(asked) > 50
+    assert max(asked) < 200  # of 4000 rows between the passes
+
+
+def test_resizing_in_bands_equals_resizing_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = noise(301, 40)
+    expected = resize_tensor(to_tensor(values), height=117, width=90)
+    monkeypatch.setattr("hatcli.upscaling.rows._RESIZED_PIXELS", 16)
+    rows = [event for event in resized(SampleRows(values), height=117, width=90) if isinstance(event, Rows)]
+    assert len(rows) > 5
+    assert (torch.cat([row.values for row in rows], dim=1) - expected).abs().max() < 1e-6
+
+
+def test_on_a_cpu_a_large_picture_runs_in_tiles_and_full_hd_runs_whole() -> None:
+    network = lively(tiny(upscale=2))
+    upscaler = Upscaler({2: network}, choice=CPU)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hatcli.upscaling.upscaler.free_memory", lambda device: 16 << 30)
+        assert upscaler.tiles(1920, 1080, 2) == 1
+        assert upscaler.tiles(8000, 6000, 2) > 1
+        generous = Upscaler({2: network}, choice=CPU, settings=Settings(max_memory=12 << 30))
+        assert generous.tiles(2400, 1800, 2) == 1
