@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hatcli.batch import reading
-from hatcli.batch.belt import Belt
+from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.files import Job
 from hatcli.batch.journal import Journal
 from hatcli.batch.writing import Result, UnfinishedError, output_format, write
@@ -144,18 +144,18 @@ def run(
         journals: open ones by `Job.root`; results below other folders are not noted anywhere.
     """
     known = journals or {}
-    belt: Belt[_Read] = Belt(most_bytes=READ_AHEAD, most_items=READ_AHEAD_PICTURES)
+    queue: BoundedQueue[_Read] = BoundedQueue(most_bytes=READ_AHEAD, most_items=READ_AHEAD_PICTURES)
     decoder = reading.Isolated() if len(jobs) > 1 else reading.InProcess()
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(plan.writers, "write") as writers:
         piped = sys.stdin.buffer.read() if any(job.source.path is None for job in jobs) else b""
-        reader_done = reader.submit(_read_all, jobs, belt, decoder, plan, known, piped)
+        reader_done = reader.submit(_read_all, jobs, queue, decoder, plan, known, piped)
         writing = _Writing(writers, plan, known)
         try:
-            yield from _until_failure(_enlarge_all(belt, upscaler, plan, writing), plan)
-            belt.stop()
+            yield from _until_failure(_enlarge_all(queue, upscaler, plan, writing), plan)
+            queue.stop()
             yield from writing.finished(all_of_them=True)
         finally:
-            belt.stop()
+            queue.stop()
             decoder.close()
         reader_done.result()  # a bug in the reader's thread must not pass for the end of the jobs
 
@@ -176,21 +176,21 @@ def disk_ended(error: HatError) -> bool:
 
 def _read_all(
     jobs: list[Job],
-    belt: Belt[_Read],
+    queue: BoundedQueue[_Read],
     decoder: reading.Decoder,
     plan: Plan,
     journals: dict[Path, Journal],
     piped: bytes,
 ) -> None:
-    """Decode picture after picture onto the belt, in order; the reader's thread."""
+    """Decode picture after picture onto the queue, in order; the reader's thread."""
     try:
         for job in jobs:
             read = _read(job, decoder, plan, journals, piped)
             size = 0 if read.loaded is None else read.loaded.bytes
-            if not belt.put(read, size=size):
+            if not queue.put(read, size=size):
                 return
     finally:
-        belt.finish()
+        queue.finish()
 
 
 def _read(job: Job, decoder: reading.Decoder, plan: Plan, journals: dict[Path, Journal], piped: bytes) -> _Read:
@@ -223,9 +223,9 @@ def _bytes(picture: Picture) -> int:
     return picture.pixels.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
 
 
-def _enlarge_all(belt: Belt[_Read], upscaler: Upscaler, plan: Plan, writing: _Writing) -> Iterator[Event]:
+def _enlarge_all(queue: BoundedQueue[_Read], upscaler: Upscaler, plan: Plan, writing: _Writing) -> Iterator[Event]:
     """Picture after picture through the network, results to the writers."""
-    for read in belt:
+    for read in queue:
         yield Started(read.job)
         yield from writing.finished()
         if read.loaded is None:
@@ -267,13 +267,13 @@ def _enlarge(
     result = Result(job, picture, container, width=size.width, height=size.height, origin=loaded.stamp)
     share = size.width * size.height / (picture.width * picture.height)
     if moving is not None:
-        frames: Belt[Picture] = Belt(most_bytes=UNWRITTEN_ROWS, most_items=1 << 20)
+        frames: BoundedQueue[Picture] = BoundedQueue(most_bytes=UNWRITTEN_ROWS, most_items=1 << 20)
         result = replace(result, animation=moving, frames=frames)
         made = _frames(job, moving, upscaler, plan)
         yield from _hand_over(made, frames, _Made(result, picture, told, began), writing)
         return
     if container in encode.STREAMED and _bytes(picture) * share >= STREAM_FROM:
-        strips: Belt[Samples] = Belt(most_bytes=UNWRITTEN_ROWS, most_items=1 << 20)
+        strips: BoundedQueue[Samples] = BoundedQueue(most_bytes=UNWRITTEN_ROWS, most_items=1 << 20)
         result = replace(result, strips=strips, has_alpha=upscaler.keeps_alpha(picture))
         rows = _rows(job, picture, upscaler, plan)
         yield from _hand_over(rows, strips, _Made(result, picture, told, began), writing)
@@ -322,7 +322,7 @@ def _rows(job: Job, picture: Picture, upscaler: Upscaler, plan: Plan) -> Iterato
 
 
 def _hand_over(
-    made: Iterator[Advanced | tuple[Part, int]], parts: Belt[Part], whole: _Made, writing: _Writing
+    made: Iterator[Advanced | tuple[Part, int]], parts: BoundedQueue[Part], whole: _Made, writing: _Writing
 ) -> Iterator[Event]:
     """A result that is written while it is made, part by part; a failure of either side ends both."""
     yield from writing.make_room(UNWRITTEN)  # a writer that waits for parts must not wait behind other results

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hatcli.atomic import PREFIX, SUFFIX, replacing, write_error
-from hatcli.batch.belt import Belt
+from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.files import Job
 from hatcli.batch.journal import Journal, stamp_file
 from hatcli.batch.reading import Stamp
@@ -72,13 +72,13 @@ class Result:
     width: int
     height: int
     origin: Stamp
-    strips: Belt[Samples] | None = None
+    strips: BoundedQueue[Samples] | None = None
     has_alpha: bool = False
     animation: Animation | None = None
-    frames: Belt[Picture] | None = None
+    frames: BoundedQueue[Picture] | None = None
 
     @property
-    def parts(self) -> Belt[Samples] | Belt[Picture] | None:
+    def parts(self) -> BoundedQueue[Samples] | BoundedQueue[Picture] | None:
         """Where rows or frames come from."""
         return self.frames if self.strips is None else self.strips
 
@@ -141,7 +141,7 @@ def _encode(result: Result, file: BinaryIO, options: EncodeOptions) -> list[str]
     )
 
 
-def _all_rows(strips: Belt[Samples], *, height: int) -> Iterator[Samples]:
+def _all_rows(strips: BoundedQueue[Samples], *, height: int) -> Iterator[Samples]:
     """The strips, and an error if they were not all."""
     count = 0
     for strip in strips:
@@ -151,7 +151,7 @@ def _all_rows(strips: Belt[Samples], *, height: int) -> Iterator[Samples]:
         raise UnfinishedError
 
 
-def _all_frames(frames: Belt[Picture], like: Animation) -> Iterator[Picture]:
+def _all_frames(frames: BoundedQueue[Picture], like: Animation) -> Iterator[Picture]:
     """The frames, and an error if they were not all."""
     count = 0
     for frame in frames:

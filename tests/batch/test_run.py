@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from hatcli.atomic import write_error
 from hatcli.batch import reading, writing
 from hatcli.batch import run as running
-from hatcli.batch.belt import Belt
+from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.files import InputFile, Job
 from hatcli.batch.run import Advanced, Event, Outcome, Plan, Started
 from hatcli.errors import InputError
@@ -219,21 +219,21 @@ def test_isolated_decoder_may_crash_or_hang_and_goes_on(tmp_path: Path, monkeypa
         decoder.load(picture, max_pixels=100)
 
 
-def test_a_belt_is_bounded_and_can_be_stopped() -> None:
-    belt: Belt[int] = Belt(most_bytes=10, most_items=3)
-    assert all(belt.put(number, size=4) for number in range(2))
-    putting = threading.Thread(target=belt.put, args=(2,), kwargs={"size": 4})
+def test_a_queue_is_bounded_and_can_be_stopped() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(most_bytes=10, most_items=3)
+    assert all(queue.put(number, size=4) for number in range(2))
+    putting = threading.Thread(target=queue.put, args=(2,), kwargs={"size": 4})
     putting.start()
     putting.join(0.05)
     assert putting.is_alive()
-    items = iter(belt)
+    items = iter(queue)
     assert next(items) == 0
     putting.join(5)
     assert not putting.is_alive()
-    belt.finish()
+    queue.finish()
     assert list(items) == [1, 2]
-    belt.stop()
-    assert not belt.put(3, size=99)
+    queue.stop()
+    assert not queue.put(3, size=99)
 
 
 @pytest.mark.parametrize("ending", [".png", ".tif"])

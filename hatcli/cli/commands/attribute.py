@@ -80,7 +80,7 @@ def attribute(
     from hatcli.attribution.lam import Path as BlurPath
     from hatcli.attribution.page import page
     from hatcli.attribution.regions import drawn
-    from hatcli.cli.commands.upscale import choose_device
+    from hatcli.cli.shared.devices import choose_device
     from hatcli.cli.views.attributing import Subject, mean_text
 
     folder = output or image.with_name(f"{image.stem}_attribution")

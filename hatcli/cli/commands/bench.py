@@ -41,7 +41,7 @@ def bench(
 
     Weights are random, since speed does not depend on them: nothing is downloaded.
     """
-    from hatcli.cli.commands.upscale import choose_device
+    from hatcli.cli.shared.devices import choose_device
     from hatcli.evaluation.speed import Timing, compete, measure_limits
 
     if precision not in ("fp32", "bf16", "both"):

@@ -70,7 +70,7 @@ def compare(
     """
     from hatcli.attribution import compare as comparing
     from hatcli.cli.commands.evaluate import through_upscaler
-    from hatcli.cli.commands.upscale import choose_device, run_settings
+    from hatcli.cli.shared.devices import choose_device, run_settings
     from hatcli.evaluation.evaluate import bicubic
 
     target = output or image.with_name(f"{image.stem}_compare.html")

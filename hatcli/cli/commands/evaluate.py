@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hatcli.cli.commands.upscale import choose_device, run_settings
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Bars, Console, command, show
+from hatcli.cli.shared.devices import choose_device, run_settings
 from hatcli.cli.shared.fetching import fetch_missing
 from hatcli.errors import UsageError
 

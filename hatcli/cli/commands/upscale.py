@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Console, command
+from hatcli.cli.shared.devices import choose_device, run_settings
 from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
     from hatcli.batch.journal import Journal
     from hatcli.batch.run import Plan
     from hatcli.models.opening import Model
-    from hatcli.upscaling.device import DeviceChoice
     from hatcli.upscaling.size import Target
-    from hatcli.upscaling.upscaler import Settings, Upscaler
+    from hatcli.upscaling.upscaler import Upscaler
 
 
 @command
@@ -157,32 +157,6 @@ def dots_an_inch(text: str) -> float | None:
     if not 0 < value <= 65535:
         raise UsageError(f"--dpi {text} is neither 'keep' nor a resolution", hint="try --dpi 300")
     return value
-
-
-def run_settings(tile: str, *, overlap: int, tta: bool, alpha: str, max_memory: str | None) -> Settings:
-    """Speed and picture options as settings of an Upscaler."""
-    from hatcli.upscaling.memory import parse_bytes
-    from hatcli.upscaling.upscaler import Settings
-
-    sides: dict[str, int | None] = {"auto": None, "off": 0, "0": None}
-    if tile.lower() not in sides and not tile.isdecimal():
-        raise UsageError(f"--tile {tile} is neither 'auto', 'off' nor a side in pixels", hint="try --tile 256")
-    side = sides[tile.lower()] if tile.lower() in sides else int(tile)
-    memory = parse_bytes(max_memory) if max_memory is not None else None
-    return Settings(tile=side, overlap=overlap, ensemble=tta, alpha=alpha, max_memory=memory)
-
-
-def choose_device(device: str, precision: str, threads: int | None) -> DeviceChoice:
-    """Device and precision; sets PyTorch's threads if asked."""
-    import torch
-
-    from hatcli.upscaling.device import choose
-
-    if threads is not None:
-        if threads < 1:
-            raise UsageError("--threads must be at least 1")
-        torch.set_num_threads(threads)
-    return choose(device, precision)
 
 
 def open_model(name: str, target: Target, found: Found, console: Console, *, offline: bool) -> Model:

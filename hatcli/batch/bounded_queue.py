@@ -11,8 +11,8 @@ T = TypeVar("T")
 _TURN = 0.2  # seconds between two looks; without it, Ctrl-C could not interrupt the waiting on Windows
 
 
-class Belt(Generic[T]):
-    """Items in order; `put` waits while more than `most_bytes` or `most_items` lie there (one item always may).
+class BoundedQueue(Generic[T]):
+    """Items in order; `put` waits while more than `most_bytes` or `most_items` wait in it (one item always may).
 
     Iterating takes items until `finish` or `stop`.
     """
@@ -25,7 +25,7 @@ class Belt(Generic[T]):
         self._changed = threading.Condition()
 
     def put(self, item: T, *, size: int) -> bool:
-        """Lay an item of `size` bytes on the belt; False, and the item is dropped, if nobody takes any more."""
+        """Put an item of `size` bytes into the queue; False, and the item is dropped, if nobody takes any more."""
         with self._changed:
             while not self._stopped and self._is_full(size):
                 self._changed.wait(_TURN)
@@ -39,7 +39,7 @@ class Belt(Generic[T]):
         return bool(self._items) and (self._bytes + size > self._most_bytes or len(self._items) >= self._most_items)
 
     def finish(self) -> None:
-        """Nothing more will be put; what lies there can still be taken."""
+        """Nothing more will be put; what is in it can still be taken."""
         with self._changed:
             self._finished = True
             self._changed.notify_all()

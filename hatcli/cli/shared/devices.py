@@ -1,0 +1,37 @@
+"""Options about speed and memory, to a device and to settings of an Upscaler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hatcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from hatcli.upscaling.device import DeviceChoice
+    from hatcli.upscaling.upscaler import Settings
+
+
+def run_settings(tile: str, *, overlap: int, tta: bool, alpha: str, max_memory: str | None) -> Settings:
+    """Speed and picture options as settings of an Upscaler."""
+    from hatcli.upscaling.memory import parse_bytes
+    from hatcli.upscaling.upscaler import Settings
+
+    sides: dict[str, int | None] = {"auto": None, "off": 0, "0": None}
+    if tile.lower() not in sides and not tile.isdecimal():
+        raise UsageError(f"--tile {tile} is neither 'auto', 'off' nor a side in pixels", hint="try --tile 256")
+    side = sides[tile.lower()] if tile.lower() in sides else int(tile)
+    memory = parse_bytes(max_memory) if max_memory is not None else None
+    return Settings(tile=side, overlap=overlap, ensemble=tta, alpha=alpha, max_memory=memory)
+
+
+def choose_device(device: str, precision: str, threads: int | None) -> DeviceChoice:
+    """Device and precision; sets PyTorch's threads if asked."""
+    import torch
+
+    from hatcli.upscaling.device import choose
+
+    if threads is not None:
+        if threads < 1:
+            raise UsageError("--threads must be at least 1")
+        torch.set_num_threads(threads)
+    return choose(device, precision)
