@@ -15,12 +15,12 @@ from PIL import Image
 
 from hatcli.errors import InputError
 from hatcli.image import encode, metadata, opening, png, png_writer, samples
+from hatcli.image.codecs import gif
 from hatcli.image.encode import EncodeOptions
 from hatcli.image.picture import Picture, Samples, split_alpha
 
 FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
-_MOST_DELAY = 65535  # of a GIF in hundredths of a second, and of the numbers of a fraction in a PNG
-_GIF_KEEP, _GIF_CLEAR = 1, 2  # what happens to a frame before the next one is shown
+_MOST_DELAY = 65535  # of the numbers of a fraction in a PNG
 _PNG_REPLACE = bytes([0, 0])  # the next frame stays below nothing, and covers what was there
 
 
@@ -118,7 +118,7 @@ def write_into(
     )
     moving = itertools.chain([first], frames)
     if format == "GIF":
-        _write_gif(file, moving, like, options)
+        gif.write(file, zip(moving, like.durations, strict=True), loops=like.loops, is_animated=True)
     elif format == "PNG":
         _write_png(file, moving, still, like, options)
     else:
@@ -128,56 +128,6 @@ def write_into(
     if format == "AVIF" and like.loops:
         notes.append("AVIF does not say how often it plays: it will play for ever")
     return notes
-
-
-def _write_gif(file: BinaryIO, frames: Iterator[Picture], like: Animation, options: EncodeOptions) -> None:
-    """Frames as Pillow encodes single pictures, each with its own colours, put behind each other."""
-    for number, (frame, duration) in enumerate(zip(frames, like.durations, strict=True)):
-        parts = _gif_parts(encode.encode(frame, format="GIF", options=options))
-        if number == 0:
-            file.write(b"GIF89a" + struct.pack("<HHBBB", frame.width, frame.height, 0x70, 0, 0))
-            if like.loops != 1:
-                again = like.loops - 1 if like.loops else 0
-                file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<H", min(again, _MOST_DELAY)) + b"\0")
-        disposal = _GIF_KEEP if frame.alpha is None else _GIF_CLEAR
-        flags = disposal << 2 | (parts.transparent is not None)
-        delay = min(round(duration / 10), _MOST_DELAY)
-        file.write(b"\x21\xf9\x04" + struct.pack("<BHB", flags, delay, parts.transparent or 0) + b"\0")
-        file.write(b"\x2c" + struct.pack("<HHHHB", 0, 0, frame.width, frame.height, 0x80 | parts.table_bits))
-        file.write(parts.table + parts.coded)
-    file.write(b"\x3b")
-
-
-@dataclass(frozen=True)
-class _GifParts:
-    """What is used of a GIF with one picture: its colours, which of them is transparent, its coded indices."""
-
-    table: bytes
-    table_bits: int
-    transparent: int | None
-    coded: bytes
-
-
-def _gif_parts(data: bytes) -> _GifParts:
-    table_bits = data[10] & 7
-    at = 13 + 3 * (2 << table_bits)
-    table, transparent = data[13:at], None
-    while data[at] == 0x21:
-        if data[at + 1] == 0xF9 and data[at + 3] & 1:
-            transparent = data[at + 6]
-        at += 2
-        while data[at]:
-            at += data[at] + 1
-        at += 1
-    if data[at + 9] & 0x80:  # a table of the picture's own instead
-        table_bits = data[at + 9] & 7
-        table = data[at + 10 : at + 10 + 3 * (2 << table_bits)]
-        at += len(table)
-    start = end = at + 10
-    end += 1  # the size of the codes
-    while data[end]:
-        end += data[end] + 1
-    return _GifParts(table, table_bits, transparent, data[start : end + 1])
 
 
 def _write_png(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from hatcli.atomic import replacing
 from hatcli.errors import OutputError, UsageError
 from hatcli.image import color, exif, formats, metadata, png, png_writer, tiff_writer
-from hatcli.image.picture import Picture, Samples
+from hatcli.image.codecs import gif
+from hatcli.image.picture import Picture, Samples, eight_bits
 
 FAST_COMPRESSION = 1  # zlib's level; 6 takes five times as long for an eighth less
 DEFAULT_QUALITY = {"JPEG": 95, "WEBP": 90, "AVIF": 85}
@@ -228,7 +229,7 @@ def _encode_into(file: BinaryIO, picture: Picture, format: str, options: EncodeO
         channels = int(picture.pixels.shape[2]) + (picture.alpha is not None)
         write(file, _blocks(picture), picture, width=width, height=height, channels=channels, options=options)
     elif format == "GIF":
-        file.write(_gif(picture))
+        gif.write(file, [(picture, 0.0)], loops=1, is_animated=False)
     else:
         encoded, more = {"JPEG": _jpeg, "WEBP": _webp, "AVIF": _avif, "BMP": _bmp}[format](picture, options)
         file.write(encoded)
@@ -339,24 +340,6 @@ def _bmp(picture: Picture, options: EncodeOptions) -> tuple[bytes, list[str]]:
     return _saved(_flattened(picture), "BMP", dpi=picture.dpi or (0, 0)), []  # else Pillow writes 96
 
 
-def _gif(picture: Picture) -> bytes:
-    """Gray as it is; colours reduced to 256 and dithered, the last one of them for transparency where there is some."""
-    from PIL import Image
-
-    if picture.is_gray and picture.alpha is None:
-        return _saved(_eight_bits(picture.pixels), "GIF")
-    pixels = color.gray_to_srgb(_eight_bits(picture.pixels), None) if picture.is_gray else _eight_bits(picture.pixels)
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    colors = 256 if picture.alpha is None else 255
-    reduced = image.quantize(palette=image.quantize(colors), dither=Image.Dither.FLOYDSTEINBERG)
-    if picture.alpha is None:
-        return _saved(reduced, "GIF")
-    indices = np.where(_eight_bits(picture.alpha) < 128, 255, np.asarray(reduced)).astype(np.uint8)
-    marked = Image.fromarray(indices, "P")
-    marked.putpalette((reduced.getpalette() or [])[: 3 * 255] + [0] * 3)
-    return _saved(marked, "GIF", transparency=255)
-
-
 def _exif_with_resolution(picture: Picture, options: EncodeOptions) -> bytes | None:
     """EXIF for a format that has no other place for the resolution."""
     if picture.exif is None and picture.dpi is not None and not options.strip_metadata:
@@ -366,32 +349,25 @@ def _exif_with_resolution(picture: Picture, options: EncodeOptions) -> bytes | N
 
 def _in_color(picture: Picture) -> Picture:
     """The picture with 8 bits, and RGB: gray through its profile."""
-    pixels, alpha = _eight_bits(picture.pixels), None if picture.alpha is None else _eight_bits(picture.alpha)
+    pixels, alpha = eight_bits(picture.pixels), None if picture.alpha is None else eight_bits(picture.alpha)
     if not picture.is_gray:
         return replace(picture, pixels=pixels, alpha=alpha)
     return replace(picture, pixels=color.gray_to_srgb(pixels, picture.icc), alpha=alpha, icc=None)
 
 
-def _eight_bits(samples: Samples) -> NDArray[np.uint8]:
-    """16-bit samples rounded to the nearest of 8 bits."""
-    if samples.dtype == np.uint8:
-        return samples.astype(np.uint8, copy=False)
-    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
 def _stacked(picture: Picture) -> NDArray[np.uint8]:
-    pixels = _eight_bits(picture.pixels)
+    pixels = eight_bits(picture.pixels)
     if picture.alpha is None:
         return pixels
-    return np.concatenate([pixels, _eight_bits(picture.alpha)[..., None]], axis=2)
+    return np.concatenate([pixels, eight_bits(picture.alpha)[..., None]], axis=2)
 
 
 def _flattened(picture: Picture) -> NDArray[np.uint8]:
     """The picture with 8 bits and no transparency, laid on white."""
-    pixels = _eight_bits(picture.pixels)
+    pixels = eight_bits(picture.pixels)
     if picture.alpha is None:
         return pixels
-    alpha = _eight_bits(picture.alpha)[..., None].astype(np.uint16)
+    alpha = eight_bits(picture.alpha)[..., None].astype(np.uint16)
     return ((pixels * alpha + _WHITE * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 

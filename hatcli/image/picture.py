@@ -87,3 +87,10 @@ def split_alpha(block: Samples) -> tuple[Samples, Samples]:
     pixels: Any = np.ascontiguousarray(block[..., :-1])
     alpha: Any = np.ascontiguousarray(block[..., -1])
     return pixels, alpha
+
+
+def eight_bits(samples: Samples) -> NDArray[np.uint8]:
+    """16-bit samples rounded to the nearest of 8 bits; those of 8 bits as they are."""
+    if samples.dtype == np.uint8:
+        return samples.astype(np.uint8, copy=False)
+    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
