@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from hatcli.batch import reading
 from hatcli.batch.bounded_queue import BoundedQueue
-from hatcli.batch.files import Job
 from hatcli.batch.journal import Journal
+from hatcli.batch.plan import Job, Plan, reason_to_skip
 from hatcli.batch.writing import Result, UnfinishedError, output_format, write
 from hatcli.errors import HatError, MemoryLimitError, OutputError, UsageError
-from hatcli.image import animation, decode, encode
+from hatcli.image import animation, encode
 from hatcli.image.animation import Animation
-from hatcli.image.encode import EncodeOptions
 from hatcli.image.picture import Picture, Samples
 from hatcli.upscaling.progress import Progress
-from hatcli.upscaling.size import Target
 from hatcli.upscaling.upscaler import Upscaler
 
 Part = TypeVar("Part")
@@ -34,39 +31,6 @@ UNWRITTEN = 512 << 20  # bytes of results that wait to be written (one result al
 STREAM_FROM = 256 << 20  # bytes of a result from which its rows go to the file as they are made
 UNWRITTEN_ROWS = 128 << 20  # bytes of them that wait to be written
 _END_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next picture would fail alike, after minutes of work
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is the same for every picture of a run.
-
-    Attributes:
-        target: size of the results.
-        format: an encoder's name, or None: by the output's ending.
-        options: of the encoder.
-        overwrite: whether existing outputs are replaced.
-        skip_existing: whether pictures whose output exists are passed over.
-        only_if_smaller: whether pictures that reach the target already are passed over.
-        max_pixels: the largest input that is opened.
-        fail_fast: whether the first failure ends the run.
-        frames: `first`, `all` (where the format can hold them), or None: all where the output keeps the input's format.
-        writers: threads that encode and write while the next picture is enlarged.
-    """
-
-    target: Target
-    format: str | None = None
-    options: EncodeOptions = field(default_factory=EncodeOptions)
-    overwrite: bool = False
-    skip_existing: bool = False
-    only_if_smaller: bool = False
-    max_pixels: int = decode.DEFAULT_MAX_PIXELS
-    fail_fast: bool = False
-    frames: str | None = None
-    writers: int = 2
-
-    def __post_init__(self) -> None:
-        if self.frames not in (None, "first", "all"):
-            raise UsageError(f"there is no --frames {self.frames}", hint="use first or all")
 
 
 @dataclass(frozen=True)
@@ -207,16 +171,6 @@ def _read(job: Job, decoder: reading.Decoder, plan: Plan, journals: dict[Path, J
         return _Read(job, decoder.load(job.source.path, max_pixels=plan.max_pixels, all_frames=plan.frames != "first"))
     except HatError as error:
         return _Read(job, outcome=Outcome(job, "failed", error=error))
-
-
-def reason_to_skip(job: Job, plan: Plan, journals: dict[Path, Journal]) -> str | None:
-    """Why nothing has to be done, or None."""
-    if job.output is None:
-        return None
-    journal = journals.get(job.root) if job.root is not None else None
-    if journal is not None and job.source.path is not None and journal.is_finished(job.output, job.source.path):
-        return "it is finished already"
-    return "its output exists" if plan.skip_existing and os.path.lexists(job.output) else None
 
 
 def _bytes(picture: Picture) -> int:

@@ -14,8 +14,9 @@ from typing import BinaryIO
 
 from hatcli.atomic import PREFIX, SUFFIX, replacing, write_error
 from hatcli.batch.bounded_queue import BoundedQueue
-from hatcli.batch.files import Job
 from hatcli.batch.journal import Journal, stamp_file
+from hatcli.batch.naming import check_ending
+from hatcli.batch.plan import Job
 from hatcli.batch.reading import Stamp
 from hatcli.errors import UsageError
 from hatcli.image import animation, encode
@@ -37,20 +38,6 @@ def output_format(job: Job, picture: Picture, wanted: str | None) -> str:
     if job.output is None:
         return encode.format_for(picture.format) or "PNG"
     return check_ending(job.output)
-
-
-def check_ending(output: Path) -> str:
-    """The encoder an output's ending means.
-
-    Raises:
-        UsageError: it means none.
-    """
-    known = encode.format_for(output.suffix) if output.suffix else None
-    if known is None:
-        raise UsageError(
-            f"{output.name} has no ending that says its format", hint="end it in .png, .jpg, .webp, .tif or .avif"
-        )
-    return known
 
 
 @dataclass(frozen=True)

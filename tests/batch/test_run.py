@@ -21,8 +21,9 @@ from hatcli.atomic import write_error
 from hatcli.batch import reading, writing
 from hatcli.batch import run as running
 from hatcli.batch.bounded_queue import BoundedQueue
-from hatcli.batch.files import InputFile, Job
-from hatcli.batch.run import Advanced, Event, Outcome, Plan, Started
+from hatcli.batch.inputs import InputFile
+from hatcli.batch.plan import Job, Plan
+from hatcli.batch.run import Advanced, Event, Outcome, Started
 from hatcli.errors import InputError
 from hatcli.image import decode
 from hatcli.upscaling.device import choose

@@ -11,8 +11,9 @@ from PIL import Image
 from support.repeating import Doubling
 
 from hatcli.batch import run as running
-from hatcli.batch.files import InputFile, Job
-from hatcli.batch.run import Outcome, Plan
+from hatcli.batch.inputs import InputFile
+from hatcli.batch.plan import Job, Plan
+from hatcli.batch.run import Outcome
 from hatcli.errors import InputError, UsageError
 from hatcli.image import animation, decode
 from hatcli.image.encode import EncodeOptions

@@ -17,14 +17,15 @@ from pathlib import Path
 import torch
 from torch import nn
 from hatcli.batch import run as running
-from hatcli.batch.files import InputFile, Job
+from hatcli.batch.inputs import InputFile
+from hatcli.batch.plan import Job, Plan
 from hatcli.upscaling.device import choose
 from hatcli.upscaling.size import Target
 from hatcli.upscaling.upscaler import Settings, Upscaler
 
 source, output = Path(sys.argv[1]), Path(sys.argv[2])
 upscaler = Upscaler({4: nn.Upsample(scale_factor=4)}, choice=choose("cpu", "fp32"), settings=Settings(tile=256))
-for event in running.run([Job(InputFile(source, source), output)], upscaler, running.Plan(Target())):
+for event in running.run([Job(InputFile(source, source), output)], upscaler, Plan(Target())):
     if isinstance(event, running.Outcome):
         assert event.status == "done", event.error
 """

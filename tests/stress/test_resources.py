@@ -90,7 +90,8 @@ def test_the_network_hardly_ever_waits(tmp_path: Path, share: float) -> None:
 
     from hatcli import load
     from hatcli.batch import run as running
-    from hatcli.batch.files import InputFile, Job
+    from hatcli.batch.inputs import InputFile
+    from hatcli.batch.plan import Job, Plan
     from hatcli.upscaling.size import Target
     from hatcli.upscaling.upscaler import Upscaler
 
@@ -119,7 +120,7 @@ def test_the_network_hardly_ever_waits(tmp_path: Path, share: float) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Upscaler, "_enlarge", timed)
         began = time.monotonic()
-        ended = [event for event in running.run(jobs, upscaler, running.Plan(Target(scale=4)))
+        ended = [event for event in running.run(jobs, upscaler, Plan(Target(scale=4)))
                  if isinstance(event, running.Outcome)]  # fmt: skip
         wall = time.monotonic() - began
     assert {outcome.status for outcome in ended} == {"done"}

@@ -134,3 +134,10 @@ def cmyk_profile() -> bytes:
     table += identity * 4 + grid + identity * 3
     tags = {**_described(b"odd ink"), b"A2B0": table, b"A2B1": table}
     return profile(b"CMYK", tags, kind=b"prtr", connection=b"Lab ")
+
+
+def small_png(path: Path) -> Path:
+    """A black picture of 3 x 2 pixels, its folder made if it has to be; a PNG whatever its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros((2, 3, 3), np.uint8)).save(path, "PNG")
+    return path

@@ -15,9 +15,10 @@ from hatcli.cli.shared.console import Console, show
 from hatcli.errors import HatError, InputError
 
 if TYPE_CHECKING:
-    from hatcli.batch.files import Found, Job
+    from hatcli.batch.inputs import Found
     from hatcli.batch.journal import Journal
-    from hatcli.batch.run import Outcome, Plan
+    from hatcli.batch.plan import Job, Plan
+    from hatcli.batch.run import Outcome
     from hatcli.models.opening import Model
     from hatcli.upscaling.upscaler import Upscaler
 
@@ -185,7 +186,7 @@ class Reporter:
     ) -> None:
         """Say what would be done, picture by picture: sizes, passes, tiles."""
         from hatcli.batch import estimate
-        from hatcli.batch.run import reason_to_skip
+        from hatcli.batch.plan import reason_to_skip
 
         self._start(jobs, upscaler, plan, model)
         self._unreadable(found)
@@ -247,7 +248,7 @@ def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan) -> dict[str,
         HatError: it cannot be done.
     """
     from hatcli.batch import estimate
-    from hatcli.batch.writing import check_ending
+    from hatcli.batch.naming import check_ending
     from hatcli.image import animation, decode, encode
     from hatcli.upscaling.memory import run_bytes
 

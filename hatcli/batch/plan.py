@@ -1,0 +1,95 @@
+"""What is to be done, before any of it: where each picture's result goes, what is finished, which journals know it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from hatcli import __version__
+from hatcli.batch.inputs import InputFile
+from hatcli.batch.journal import Journal, stamp_file
+from hatcli.errors import UsageError
+from hatcli.image import decode
+from hatcli.image.encode import EncodeOptions
+from hatcli.models.opening import Model
+from hatcli.upscaling.size import Target
+from hatcli.upscaling.upscaler import Upscaler
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is the same for every picture of a run.
+
+    Attributes:
+        target: size of the results.
+        format: an encoder's name, or None: by the output's ending.
+        options: of the encoder.
+        overwrite: whether existing outputs are replaced.
+        skip_existing: whether pictures whose output exists are passed over.
+        only_if_smaller: whether pictures that reach the target already are passed over.
+        max_pixels: the largest input that is opened.
+        fail_fast: whether the first failure ends the run.
+        frames: `first`, `all` (where the format can hold them), or None: all where the output keeps the input's format.
+        writers: threads that encode and write while the next picture is enlarged.
+    """
+
+    target: Target
+    format: str | None = None
+    options: EncodeOptions = field(default_factory=EncodeOptions)
+    overwrite: bool = False
+    skip_existing: bool = False
+    only_if_smaller: bool = False
+    max_pixels: int = decode.DEFAULT_MAX_PIXELS
+    fail_fast: bool = False
+    frames: str | None = None
+    writers: int = 2
+
+    def __post_init__(self) -> None:
+        if self.frames not in (None, "first", "all"):
+            raise UsageError(f"there is no --frames {self.frames}", hint="use first or all")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to enlarge and where the result goes; None as output: stdout.
+
+    Attributes:
+        root: the folder whose journal the result belongs to, or None: to no journal.
+        at_least: bytes the result takes on the disk, guessed low; 0 where nothing is known.
+    """
+
+    source: InputFile
+    output: Path | None
+    root: Path | None = None
+    at_least: int = 0
+
+
+def journals_of(jobs: list[Job], upscaler: Upscaler, plan: Plan, model: Model) -> dict[Path, Journal]:
+    """The journal of each folder that results go to; none for a single named file."""
+    roots = sorted({job.root for job in jobs if job.root is not None})
+    if not roots:
+        return {}
+    settings = asdict(upscaler.settings)
+    settings.pop("max_memory")  # like the free memory, it decides how much is done at once
+    made_with = {
+        "hat": __version__,
+        "model": {str(scale): stamp_file(path).sha256 for scale, path in model.files.items()},
+        "target": asdict(plan.target),
+        "format": plan.format,
+        "frames": plan.frames,
+        "encoder": asdict(plan.options),
+        "upscaler": settings,
+        "precision": upscaler.choice.precision,
+    }
+    return {root: Journal(root, made_with) for root in roots}
+
+
+def reason_to_skip(job: Job, plan: Plan, journals: dict[Path, Journal]) -> str | None:
+    """Why nothing has to be done, or None."""
+    if job.output is None:
+        return None
+    journal = journals.get(job.root) if job.root is not None else None
+    if journal is not None and job.source.path is not None and journal.is_finished(job.output, job.source.path):
+        return "it is finished already"
+    return "its output exists" if plan.skip_existing and os.path.lexists(job.output) else None

@@ -1,0 +1,60 @@
+"""What is refused before any work: results over inputs or each other, places and disks that take none."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support.pictures import small_png
+
+from hatcli.batch import checks
+from hatcli.batch.inputs import InputFile
+from hatcli.batch.plan import Job
+from hatcli.errors import OutputError, UsageError
+
+
+def job(source: Path, output: Path, *, at_least: int = 0) -> Job:
+    return Job(InputFile(source, Path(source.name)), output, at_least=at_least)
+
+
+def test_two_results_of_one_name_are_refused(tmp_path: Path) -> None:
+    a, b = small_png(tmp_path / "a.png"), small_png(tmp_path / "b.png")
+    with pytest.raises(UsageError, match="both become"):
+        checks.check_outputs([job(a, tmp_path / "x.png"), job(b, tmp_path / "sub" / ".." / "x.png")])
+
+
+def test_a_result_over_an_input_is_refused_also_through_links(tmp_path: Path) -> None:
+    a, b = small_png(tmp_path / "a.png"), small_png(tmp_path / "b.png")
+    ways = [a, b, tmp_path / "sub" / ".." / "a.png"]
+    try:
+        (tmp_path / "soft.png").symlink_to(a)
+        (tmp_path / "hard.png").hardlink_to(b)
+        ways += [tmp_path / "soft.png", tmp_path / "hard.png"]
+    except OSError:
+        pass  # no links here: the plain ways remain
+    for way in ways:
+        with pytest.raises(UsageError, match="is the input"):
+            checks.check_outputs([job(a, way), job(b, tmp_path / "y.png")])
+
+
+def test_a_result_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out.png").mkdir()
+    with pytest.raises(UsageError, match="is a folder"):
+        checks.check_outputs([job(small_png(tmp_path / "a.png"), tmp_path / "out.png")])
+
+
+def test_a_place_that_cannot_be_written_is_refused_and_nothing_stays(tmp_path: Path) -> None:
+    picture = small_png(tmp_path / "a.png")
+    with pytest.raises(OutputError):
+        checks.check_targets([job(picture, picture / "sub" / "x.png")])  # below a file
+    checks.check_targets([job(picture, tmp_path / "new" / "deep" / "x.png")])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_too_little_disk_is_refused(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    jobs = [job(tmp_path / "a.png", tmp_path / "new" / f"{n}.png", at_least=free * 2 // 3) for n in range(2)]
+    checks.check_room(jobs[:1])
+    with pytest.raises(OutputError, match="at least"):
+        checks.check_room(jobs)
