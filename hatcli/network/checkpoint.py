@@ -1,30 +1,27 @@
-"""Checkpoint files to networks and back: safe reading, canonical keys, configuration from shapes, strict loading."""
+"""Checkpoint files to networks and back: canonical keys, configuration from shapes, strict loading."""
 
 from __future__ import annotations
 
-import json
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from hatcli.atomic import replacing
 from hatcli.errors import WeightsError
+from hatcli.network import weights_file
 from hatcli.network.attention import cross_attention_index, self_attention_index
 from hatcli.network.config import HATConfig
 from hatcli.network.hat import HAT
+from hatcli.network.weights_file import AGAIN_HINT, is_finite, one_line, shown
 
 CONFIG_KEY = "hat_config"  # in a safetensors file's metadata: HATConfig as JSON
-WRAPPERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("module.", "netG.", "model.", "net.")
 INDEX_KEYS = ("relative_position_index_SA", "relative_position_index_OCA")
-HEADER_LIMIT = 16 << 20  # bytes; HAT-L's header has 0.2 MB
-SUM_TOLERANCE = 1 << 20  # bytes a zip's members may claim beyond the file itself: PyTorch stores them uncompressed
-EXPORT_HINT = "save its state dict again with torch.save, or convert it where you trust it"
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)  # what weights may be stored as
+WHOLE_NUMBERS = (torch.int64, torch.int32, torch.int16)  # what position indices may be stored as
 
 
 class NotHATError(WeightsError):
@@ -43,13 +40,11 @@ class Checkpoint:
 def read(path: Path) -> Checkpoint:
     """Read a HAT checkpoint, .safetensors or .pth, whatever its name says.
 
-    A .pth is opened with PyTorch's `weights_only` unpickler and never in any other way.
-
     Raises:
         WeightsError: not there, not weights, damaged, unsafe, or not a HAT.
     """
-    tensors, metadata = _read(path)
-    state = canonical(tensors, name=path.name)
+    tensors, metadata = weights_file.read(path)
+    state = canonical(tensors)
     written = metadata.get(CONFIG_KEY)  # by this project; it may be a shape that cannot be inferred
     config = infer_config(state, name=path.name) if written is None else HATConfig.from_json(written)
     return Checkpoint(config=config, state=_complete(state, config, name=path.name), metadata=metadata)
@@ -61,12 +56,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: not there, not weights, damaged or unsafe.
     """
-    return unwrapped(_read(path)[0], name=path.name)
-
-
-def _read(path: Path) -> tuple[Any, dict[str, str]]:
-    """A file's content and its metadata."""
-    return _read_safetensors(path) if sniff(path) == "safetensors" else (_read_pickle(path), {})
+    return weights_file.read(path)[0]
 
 
 def load(path: Path) -> HAT:
@@ -101,107 +91,11 @@ def write(path: Path, *, config: HATConfig, state: dict[str, Tensor], metadata: 
         file.write(save(tensors, {"format": "pt", **(metadata or {}), CONFIG_KEY: config.to_json()}))
 
 
-def sniff(path: Path) -> str:
-    """`safetensors` or `pickle`, by content.
-
-    Raises:
-        WeightsError: the file is missing, empty, or something else altogether.
-    """
-    try:
-        with open(path, "rb") as file:
-            head = file.read(512)
-    except IsADirectoryError:
-        raise WeightsError(f"{path} is a folder, not a checkpoint") from None
-    except FileNotFoundError:
-        raise WeightsError(f"there is no file {path}", hint="`hat models` lists the models that can be named") from None
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
-    text = head.lstrip().lower()
-    if not head:
-        raise WeightsError(f"{path.name} is empty", hint="download it again")
-    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        raise WeightsError(f"{path.name} is a web page, not weights", hint="download the file itself, not its page")
-    if text.startswith(b"version https://git-lfs"):
-        raise WeightsError(f"{path.name} is a git-lfs pointer, not weights", hint="run `git lfs pull`, or download it")
-    if len(head) > 9 and int.from_bytes(head[:8], "little") > 0 and head[8:9] == b"{":
-        return "safetensors"
-    if head.startswith(b"PK\x03\x04") or head[:1] == b"\x80":
-        return "pickle"
-    raise WeightsError(f"{path.name} is not a checkpoint", hint="HAT weights are .safetensors or .pth files")
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        header = int.from_bytes(file.read(8), "little")
-    if header > HEADER_LIMIT:
-        raise WeightsError(f"{path.name} claims a header of {header} bytes", hint="it is damaged or hostile")
-    if header + 8 > size:
-        raise WeightsError(f"{path.name} is cut off inside its header", hint="download it again")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, ValueError, OverflowError) as error:
-        raise WeightsError(f"{path.name} is damaged: {_one_line(error)}", hint="download it again") from None
-
-
-def _read_pickle(path: Path) -> Any:
-    import pickle
-
-    if tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2]) < (2, 10):
-        raise WeightsError(
-            f"opening .pth files is not safe with PyTorch {torch.__version__}", hint="pip install 'torch>=2.10'"
-        )
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            claimed = sum(member.file_size for member in archive.infolist())
-        if claimed > path.stat().st_size + SUM_TOLERANCE:
-            raise WeightsError(f"{path.name} is a compressed archive, not a checkpoint", hint="unpack it first")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise WeightsError(
-            f"{path.name} holds more than tensors (or is damaged) and was not opened", hint=EXPORT_HINT
-        ) from None
-    except Exception as error:  # a damaged pickle or zip raises nearly anything
-        raise WeightsError(f"{path.name} is damaged: {_one_line(error)}", hint="download it again") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__
-
-
-def canonical(tensors: Any, *, name: str = "the checkpoint") -> dict[str, Tensor]:
-    """Tensors under their official keys: wrappers such as `params_ema` opened, prefixes such as `module.` taken off.
-
-    Raises:
-        WeightsError: there is no state dict inside.
-    """
-    state = unwrapped(tensors, name=name)
+def canonical(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under their official keys: prefixes such as `module.` taken off."""
     for prefix in PREFIXES:
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
-
-
-def unwrapped(tensors: Any, *, name: str = "the checkpoint") -> dict[str, Tensor]:
-    """Tensors under the keys they were saved with, out of wrappers such as `params_ema`.
-
-    Raises:
-        WeightsError: there is no state dict inside.
-    """
-    for _ in range(3):  # wrappers inside wrappers
-        if not isinstance(tensors, dict):
-            raise WeightsError(f"{name} holds a {type(tensors).__name__}, not a state dict", hint=EXPORT_HINT)
-        inner = next((tensors[key] for key in WRAPPERS if isinstance(tensors.get(key), dict)), None)
-        if inner is None:
-            break
-        tensors = inner
-    state = {str(key): value for key, value in tensors.items() if isinstance(value, Tensor)}
-    if not state:
-        raise WeightsError(f"{name} holds no tensors", hint="HAT weights are .safetensors or .pth files")
     return state
 
 
@@ -256,7 +150,7 @@ def infer_config(state: dict[str, Tensor], *, name: str = "the checkpoint") -> H
             qkv_bias=f"{group}blocks.0.attn.qkv.bias" in state,
         )
     except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
-        raise WeightsError(f"{name} is not a whole HAT checkpoint: {_one_line(error)}") from None
+        raise WeightsError(f"{name} is not a whole HAT checkpoint: {one_line(error)}") from None
 
 
 def _guess(state: dict[str, Tensor]) -> str:
@@ -273,13 +167,16 @@ def _guess(state: dict[str, Tensor]) -> str:
 
 
 def _depths(state: dict[str, Tensor]) -> tuple[int, ...]:
-    blocks: dict[int, int] = {}
+    """Blocks of each residual group, counted from the keys: a key may name any number, but not stand for the others."""
+    blocks: dict[int, set[int]] = {}
     for key in state:
         parts = key.split(".")
         if parts[0] == "layers" and "blocks" in parts:
-            group = int(parts[1])
-            blocks[group] = max(blocks.get(group, 0), int(parts[parts.index("blocks") + 1]) + 1)
-    return tuple(blocks[i] for i in range(len(blocks)))
+            blocks.setdefault(int(parts[1]), set()).add(int(parts[parts.index("blocks") + 1]))
+    for group, numbers in blocks.items():
+        if max(numbers) + 1 != len(numbers):
+            raise ValueError(f"layers.{group} has {len(numbers)} blocks, one of them numbered {max(numbers)}")
+    return tuple(len(blocks[i]) for i in range(len(blocks)))
 
 
 def _upscale(state: dict[str, Tensor]) -> int:
@@ -297,32 +194,48 @@ def _overlap_ratio(window: int, overlap: int) -> float:
 
 
 def _divisor(dim: int, part: int) -> int:
-    """A ratio with `dim // ratio == part`; several may serve, and all make the same network."""
-    ratio: int | None = next((ratio for ratio in (dim // part, *range(1, dim + 1)) if dim // ratio == part), None)
-    if ratio is None:
+    """The largest ratio with `dim // ratio == part`; several may serve, and all make the same network."""
+    ratio = dim // part
+    if dim // ratio != part:
         raise ValueError(f"no ratio compresses {dim} channels to {part}")
     return ratio
 
 
 def _complete(state: dict[str, Tensor], config: HATConfig, *, name: str) -> dict[str, Tensor]:
-    """The state with the position indices filled in if they were stripped, every key and shape checked."""
-    expected_index = {
+    """The state with the position indices filled in if they were stripped, every key, shape and type checked.
+
+    What is cheap comes first: nothing is built that has the wrong size.
+    """
+    try:
+        depths = _depths(state)
+    except (KeyError, IndexError, ValueError) as error:
+        raise WeightsError(f"{name} is not a whole HAT checkpoint: {one_line(error)}") from None
+    if depths != config.depths:
+        raise WeightsError(f"{name} has {sum(depths)} blocks where its configuration says {sum(config.depths)}")
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in HAT(config).state_dict().items()}
+    if missing := sorted(set(shapes) - set(state) - set(INDEX_KEYS)):
+        raise WeightsError(f"{name} lacks {len(missing)} tensors, {missing[0]} first", hint=AGAIN_HINT)
+    if unknown := sorted(set(state) - set(shapes)):
+        raise WeightsError(f"{name} has {len(unknown)} tensors no HAT has, {shown(unknown[0])} first")
+    for key in sorted(set(shapes) - set(INDEX_KEYS)):
+        _check_weight(key, state[key], shapes[key], name=name)
+    indices = {
         INDEX_KEYS[0]: self_attention_index(config.window_size),
         INDEX_KEYS[1]: cross_attention_index(config.window_size, config.overlap_window),
     }
-    state = {**expected_index, **state}
-    for key, index in expected_index.items():
-        if state[key].shape != index.shape or not torch.equal(state[key].long(), index):
+    for key, index in indices.items():
+        stored = state.get(key, index)
+        if stored.shape != index.shape or stored.dtype not in WHOLE_NUMBERS or not torch.equal(stored.long(), index):
             raise WeightsError(f"{name} has other position indices than HAT ({key})")
-    with torch.device("meta"):
-        shapes = {key: value.shape for key, value in HAT(config).state_dict().items()}
-    if missing := sorted(set(shapes) - set(state)):
-        raise WeightsError(f"{name} lacks {len(missing)} tensors, {missing[0]} first", hint="download it again")
-    if unknown := sorted(set(state) - set(shapes)):
-        raise WeightsError(f"{name} has {len(unknown)} tensors no HAT has, {unknown[0]} first")
-    for key, shape in shapes.items():
-        if state[key].shape != shape:
-            raise WeightsError(f"{name}: {key} is {list(state[key].shape)} where {list(shape)} is needed")
-        if state[key].is_floating_point() and not bool(torch.isfinite(state[key]).all()):
-            raise WeightsError(f"{name}: {key} holds values that are not finite", hint="download it again")
-    return {key: state[key] for key in shapes}
+    return {key: indices[key] if key in indices else state[key] for key in shapes}
+
+
+def _check_weight(key: str, value: Tensor, shape: torch.Size, *, name: str) -> None:
+    if value.shape != shape:
+        raise WeightsError(f"{name}: {key} is {list(value.shape)} where {list(shape)} is needed")
+    if value.dtype not in FLOATS:
+        kind = str(value.dtype).removeprefix("torch.")
+        raise WeightsError(f"{name}: {key} holds {kind} numbers", hint="weights are floats of 16, 32 or 64 bits")
+    if not is_finite(value):
+        raise WeightsError(f"{name}: {key} holds values that are not finite", hint=AGAIN_HINT)

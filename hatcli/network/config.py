@@ -10,8 +10,29 @@ from typing import Any
 from hatcli.errors import WeightsError
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)  # DIV2K, R G B in 0..1
-LARGEST_WINDOW = 64  # pixels a side; position indices grow with its fourth power
 UPSCALES = (1, 2, 3, 4, 8)
+MOST_BLOCKS = 512  # hybrid attention blocks; HAT-L has 72
+MOST_LOGITS = 1 << 24  # of a window: queries times keys; windows of 16 have 2^17
+MOST_BIASES = 1 << 26  # the same times heads
+LONGEST_JSON = 1 << 16  # characters
+IMPOSSIBLE = "no HAT has this configuration"
+SEQUENCES = ("depths", "num_heads", "rgb_mean")
+BOUNDS: dict[str, tuple[int, int] | tuple[float, float]] = {  # what a field may be; whole numbers where the most is one
+    "upscale": (1, 8),
+    "embed_dim": (1, 4096),
+    "depths": (1, MOST_BLOCKS),
+    "num_heads": (1, 4096),
+    "window_size": (2, 64),  # pixels a side; position indices grow with its fourth power
+    "overlap_ratio": (0.0, 2.0),
+    "compress_ratio": (1, 4096),
+    "squeeze_factor": (1, 4096),
+    "conv_scale": (-1e3, 1e3),
+    "mlp_ratio": (0.0, 64.0),
+    "num_feat": (1, 4096),
+    "img_range": (1e-3, 1e6),
+    "rgb_mean": (-1e3, 1e3),
+    "drop_path_rate": (0.0, 0.99),
+}
 
 
 @dataclass(frozen=True)
@@ -62,27 +83,40 @@ class HATConfig:
     ocab: bool = True
 
     def __post_init__(self) -> None:
+        self._check_bounds()
         overlap = int(self.overlap_ratio * self.window_size)
+        logits = self.window_size**2 * max(self.overlap_window, self.window_size) ** 2
         problems = {
             f"upscale {self.upscale} is not one of {', '.join(map(str, UPSCALES))}": self.upscale not in UPSCALES,
             "there is no residual group": not self.depths,
-            "a residual group has no block": any(depth < 1 for depth in self.depths),
+            f"there are more than {MOST_BLOCKS} blocks": sum(self.depths) > MOST_BLOCKS,
             "depths and num_heads differ in length": len(self.depths) != len(self.num_heads),
-            "embed_dim does not divide by the number of heads": any(
-                heads < 1 or self.embed_dim % heads for heads in self.num_heads
-            ),
-            f"window_size is not 2 to {LARGEST_WINDOW}": not 2 <= self.window_size <= LARGEST_WINDOW,
-            "overlapping windows are larger than three windows": overlap > 2 * self.window_size,
-            "overlap_ratio gives an odd overlap": overlap % 2 == 1 or overlap < 0,
-            "compress_ratio leaves no channel": not 1 <= self.compress_ratio <= self.embed_dim,
-            "squeeze_factor leaves no channel": not 1 <= self.squeeze_factor <= self.embed_dim,
-            "img_range is not above 0": not self.img_range > 0,
-            "num_feat is below 1": self.num_feat < 1,
+            "embed_dim does not divide by the number of heads": any(self.embed_dim % heads for heads in self.num_heads),
+            "overlap_ratio gives an odd overlap": overlap % 2 == 1,
+            "its windows are too large": logits > MOST_LOGITS or logits * max(self.num_heads, default=1) > MOST_BIASES,
+            "compress_ratio leaves no channel": self.compress_ratio > self.embed_dim,
+            "squeeze_factor leaves no channel": self.squeeze_factor > self.embed_dim,
             "mlp_ratio leaves no channel": int(self.embed_dim * self.mlp_ratio) < 1,
         }
         for problem, found in problems.items():
             if found:
-                raise WeightsError(f"no HAT has this configuration: {problem}")
+                raise WeightsError(f"{IMPOSSIBLE}: {problem}")
+
+    def _check_bounds(self) -> None:
+        """Every value is of its kind and within `BOUNDS`, before anything is computed from it."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in SEQUENCES:
+                if type(value) is not tuple:
+                    raise WeightsError(f"{IMPOSSIBLE}: {field.name} is {value!r:.60}, no list")
+                for number in value:
+                    _check_number(field.name, number)
+            elif field.name in BOUNDS:
+                _check_number(field.name, value)
+            elif type(value) is not bool:
+                raise WeightsError(f"{IMPOSSIBLE}: {field.name} is {value!r:.60}, not true or false")
+        if len(self.rgb_mean) != 3:
+            raise WeightsError(f"{IMPOSSIBLE}: rgb_mean is not three numbers")
 
     @property
     def overlap_window(self) -> int:
@@ -101,20 +135,22 @@ class HATConfig:
     @classmethod
     def from_json(cls, text: str) -> HATConfig:
         """The inverse of `to_json`; unknown fields and wrong types are refused with WeightsError."""
+        if len(text) > LONGEST_JSON:
+            raise WeightsError(
+                f"the checkpoint's configuration has {len(text)} characters", hint="it is damaged or hostile"
+            )
         try:
-            values: dict[str, Any] = dict(json.loads(text))
-            known = {field.name for field in dataclasses.fields(cls)}
-            if unknown := sorted(set(values) - known):
-                raise WeightsError(f"the checkpoint's configuration names unknown fields: {', '.join(unknown)}")
-            for name in ("depths", "num_heads"):
-                if name in values:
-                    values[name] = tuple(int(value) for value in values[name])
-            if "rgb_mean" in values:
-                red, green, blue = (float(value) for value in values["rgb_mean"])
-                values["rgb_mean"] = (red, green, blue)
-            return cls(**values)
-        except (ValueError, TypeError) as error:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise WeightsError(f"the checkpoint's configuration cannot be read: {error}") from None
+        if not isinstance(values, dict):
+            raise WeightsError("the checkpoint's configuration is no set of fields")
+        if unknown := sorted(set(values) - {field.name for field in dataclasses.fields(cls)}):
+            raise WeightsError(f"the checkpoint's configuration names unknown fields: {', '.join(unknown)[:200]}")
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**fields)
 
     def multiply_adds(self) -> float:
         """Multiply-adds an input pixel (convolutions, linear layers and attention products), as counted in papers."""
@@ -130,6 +166,15 @@ class HATConfig:
             total += scale**2 * 9 * f * f * factor**2
             scale *= factor
         return float(total + scale**2 * 27 * f)
+
+
+def _check_number(name: str, number: Any) -> None:
+    least, most = BOUNDS[name]
+    whole = isinstance(most, int)
+    is_number = type(number) is int or (type(number) is float and not whole)
+    if not is_number or not least <= number <= most:
+        what = "a whole number" if whole else "a number"
+        raise WeightsError(f"{IMPOSSIBLE}: {name} is {number!r:.60}, not {what} from {least} to {most}")
 
 
 def preset(name: str, *, upscale: int) -> HATConfig:

@@ -14,6 +14,7 @@ from hatcli.image.picture import Picture, from_tensor, to_tensor
 from hatcli.network.hat import HAT
 from hatcli.training.data import AnyPair, Pixels
 
+LONGEST_STEM = 80  # characters of a picture's own name
 LARGEST_PSNR = 100.0  # dB, instead of infinity where a picture is met exactly
 
 
@@ -40,9 +41,18 @@ def mean_psnr(model: HAT, pairs: Sequence[AnyPair], *, images: Path | None = Non
         output = enlarged(model, pair)
         total += min(psnr(luma(output), luma(pair.high), border=model.config.upscale), LARGEST_PSNR)
         if images is not None:
-            name = f"{number:03d}-{PurePosixPath(pair.name).stem}" if pair.name else f"{number:03d}"
-            write_image(images / f"{name}.png", output)
+            write_image(images / f"{image_stem(number, pair.name)}.png", output)
     return total / len(pairs)
+
+
+def image_stem(number: int, name: str) -> str:
+    """What a validation picture's output is called: its number and its own stem, on any system one plain name.
+
+    Names in an archive are whatever its maker wrote: both kinds of slash part folders, and what Windows forbids goes.
+    """
+    stem = PurePosixPath(name.replace("\\", "/")).stem if name else ""
+    plain = "".join(letter for letter in stem if letter.isprintable() and letter not in '<>:"|?*').strip(". ")
+    return f"{number:03d}-{plain[:LONGEST_STEM]}" if plain else f"{number:03d}"
 
 
 def write_image(path: Path, pixels: Pixels) -> None:

@@ -80,9 +80,11 @@ def plan_size(width: int, height: int, target: Target, *, native: Iterable[int])
     A picture that is as large as the target already gets no pass.
 
     Raises:
-        UsageError: the target is more than 16 times the picture.
+        UsageError: the target is more than 16 times the picture, or the model does not enlarge.
     """
     natives = sorted(scale for scale in native if scale > 1)
+    if not natives:
+        raise UsageError("this model keeps pictures at their size", hint="`hat models` lists those that enlarge")
     wanted = target.factor(width, height)
     factor = float(natives[-1]) if wanted is None else wanted
     if factor > LARGEST_SCALE:

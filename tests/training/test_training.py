@@ -17,7 +17,7 @@ from hatcli.training.loop import Pace, TrainingProgress, train
 from hatcli.training.recipe import Recipe
 from hatcli.training.schedule import learning_rate
 from hatcli.training.start import start_as_bilinear, start_from
-from hatcli.training.validation import mean_psnr
+from hatcli.training.validation import image_stem, mean_psnr
 
 EVERY_STEP = Pace(save_steps=1)
 
@@ -191,3 +191,18 @@ def test_progress_counts_the_nearer_limit() -> None:
     assert recipe.progress(10, 30.0) == 0.5
     assert recipe.progress(90, 30.0) == 0.9
     assert recipe.progress(900, 1.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("set.tar/set/baby.png", "007-baby"),
+        ("set.tar/a\\..\\..\\startup.png", "007-startup"),
+        ("set.tar/C:evil?.png", "007-Cevil"),
+        ("set.tar/..\\", "007"),
+        ("set.tar/line\nbreak.png", "007-linebreak"),
+        ("", "007"),
+    ],
+)
+def test_validation_pictures_get_one_plain_name_on_any_system(name: str, stem: str) -> None:
+    assert image_stem(7, name) == stem
