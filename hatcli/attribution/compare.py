@@ -5,57 +5,77 @@ The page is one file: pictures inside as data, nothing is fetched.
 
 from __future__ import annotations
 
-import base64
 import html
-import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from hatcli.attribution.viewer import JPEG_QUALITY, Pixels, asset, data_uri, filled, parts, script_json, stays_exact
 from hatcli.errors import InputError
 from hatcli.evaluation.metrics import SSIM_WINDOW, luma, psnr, ssim
 
-Pixels = NDArray[np.uint8]
-WEBP_LIMIT = 16383  # pixels a side
+STORED = f"Stored as JPEG of quality {JPEG_QUALITY}; scores are of the exact pictures, which --lossless keeps."
+INPUT = "input (bicubic)"  # what the page opens with: no model at all
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One result: its name and `[H, W, 3]` RGB, all of one size."""
+    """One result: its name, `[H, W, 3]` RGB, all of one size, and the time it took."""
 
     name: str
     pixels: Pixels
+    seconds: float | None = None
 
 
-def page(shown: Sequence[Shown], *, title: str, truth: Pixels | None = None, border: int = 0) -> str:
-    """The whole page as text.
+def page(
+    shown: Sequence[Shown],
+    *,
+    title: str,
+    truth: Pixels | None = None,
+    border: int = 0,
+    lossless: bool | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """The whole page as text; it opens with the first picture against the second.
 
     Args:
         truth: `[H, W, 3]`; is shown last, and PSNR and SSIM against it are written beside the others.
         border: rows and columns left out of the scores at every edge.
+        lossless: whether pictures are stored exactly; None: those of a megapixel or less. The page says so if not.
+        notes: sentences to show below the pictures.
 
     Raises:
         InputError: the sizes differ.
     """
     check_sizes(shown, truth)
-    models = [{"name": entry.name, "source": data_uri(entry.pixels), **scores(entry, truth, border)} for entry in shown]
+    exact = stays_exact(shown[0].pixels) if lossless is None else lossless
+    said = [*notes] if exact else [*notes, STORED]
+    models = [
+        {"name": entry.name, "source": data_uri(entry.pixels, lossless=exact), **facts(entry, truth, border)}
+        for entry in shown
+    ]
     if truth is not None:
-        models.append({"name": "truth", "source": data_uri(truth)})
+        models.append({"name": "truth", "source": data_uri(truth, lossless=exact)})
     height, width = shown[0].pixels.shape[:2]
-    data = {"width": width, "height": height, "models": models}
-    folder = files("hatcli.attribution")
-    text = (folder / "compare.html").read_text(encoding="utf-8")
-    head, rest = text.split("__DATA__")
-    between, tail = rest.split("__SCRIPT__")
-    script = (folder / "compare.js").read_text(encoding="utf-8")
-    return head.replace("__TITLE__", html.escape(title)) + script_json(data) + between + script + tail
+    data = {"width": width, "height": height, "models": models, "notes": said}
+    viewer = parts()
+    values = {
+        "TITLE": html.escape(title),
+        "DATA": script_json(data),
+        "STYLE": viewer.style,
+        "STAGE": viewer.stage,
+        "VIEWER": viewer.script,
+        "SCRIPT": asset("compare.js"),
+    }
+    return filled(asset("compare.html"), values)
+
+
+def facts(entry: Shown, truth: Pixels | None, border: int) -> dict[str, float | None]:
+    """What is said of a picture beside its name."""
+    took: dict[str, float | None] = {} if entry.seconds is None else {"seconds": round(entry.seconds, 3)}
+    return {**scores(entry, truth, border), **took}
 
 
 def check_sizes(shown: Sequence[Shown], truth: Pixels | None) -> None:
@@ -81,20 +101,6 @@ def scores(entry: Shown, truth: Pixels | None, border: int) -> dict[str, float |
     decibels = psnr(result, wanted, border=border)
     similar = ssim(result, wanted, border=border) if min(wanted.shape) - 2 * border >= SSIM_WINDOW else None
     return {"psnr_y": decibels if math.isfinite(decibels) else None, "ssim_y": similar}
-
-
-def script_json(data: Any) -> str:
-    """JSON that no name can end a script element with."""
-    return json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def data_uri(pixels: Pixels) -> str:
-    """`[H, W, 3]` without loss: WebP, or PNG where a side is too long for it."""
-    kind = "WEBP" if max(pixels.shape[:2]) <= WEBP_LIMIT else "PNG"
-    file = io.BytesIO()
-    options: dict[str, Any] = {"lossless": True, "quality": 20, "method": 1} if kind == "WEBP" else {}
-    Image.fromarray(pixels).save(file, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def contact_sheet(

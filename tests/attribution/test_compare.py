@@ -36,6 +36,26 @@ def test_pictures_are_inside_without_loss_and_nothing_is_fetched() -> None:
     assert "__" not in re.sub(r"base64,[^\"]*", "", text)
 
 
+def soft(side: int) -> Shown:
+    """A picture that compresses as photographs do."""
+    rows, columns = np.mgrid[0:side, 0:side] / side
+    waves = [128 + 90 * np.sin(9 * rows + phase) * np.cos(70 * columns * rows * (phase + 1)) for phase in range(3)]
+    grain = np.random.default_rng(0).normal(0, 3, (side, side, 3))
+    return Shown("soft", np.clip(np.stack(waves, -1) + grain, 0, 255).astype(np.uint8), 1.5)
+
+
+def test_large_pictures_are_stored_small_and_the_page_says_so() -> None:
+    shown = soft(1200)
+    small, exact = page([shown], title="t"), page([shown], title="t", lossless=True)
+    assert len(small) < len(exact) / 2.5
+    kept = np.asarray(Image.open(io.BytesIO(base64.b64decode(data_of(small)["models"][0]["source"].split(",")[1]))))
+    assert np.abs(kept.astype(int) - shown.pixels).mean() < 3
+    assert ["--lossless" in note for note in data_of(small)["notes"]] == [True]
+    assert data_of(exact)["notes"] == []
+    assert data_of(page([shown], title="t", notes=["a part"], lossless=True))["notes"] == ["a part"]
+    assert data_of(small)["models"][0]["seconds"] == 1.5
+
+
 def test_scores_are_there_with_a_truth_only_and_equal_pictures_have_no_psnr() -> None:
     shown = pictures()
     models = data_of(page(shown, title="t", truth=shown[0].pixels, border=4))["models"]

@@ -14,7 +14,8 @@ from PIL import Image
 from support.comparisons import NASTY, pictures
 
 from hatcli.attribution import page as attribution
-from hatcli.attribution.compare import Pixels, Shown, page
+from hatcli.attribution.compare import INPUT, Shown, page
+from hatcli.attribution.viewer import Pixels
 
 pytestmark = pytest.mark.browser
 PHONE = {"width": 390, "height": 844}
@@ -111,6 +112,35 @@ def test_every_control_has_a_name_and_the_theme_turns_by_button_and_key(show: An
     assert light != dark
     tab.keyboard.press("t")
     assert tab.evaluate(paper) == dark
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESK])
+@pytest.mark.parametrize("size", [(40, 60), (64, 64), (900, 50), (1200, 1800)])
+def test_the_page_opens_with_the_first_against_the_second_and_fills_the_window(
+    show: Any, size: tuple[int, int], viewport: dict[str, int]
+) -> None:
+    shown = pictures(*size)
+    tab = show(
+        page([Shown(INPUT, shown[0].pixels), Shown("hat", shown[1].pixels, 12.34)], title="t"), viewport=viewport
+    )
+    assert tab.locator("#tagA").inner_text() == INPUT
+    assert tab.locator("#tagB").inner_text().split("\n") == ["hat", "12.3 s"]
+    for resized in ({}, {"width": 700, "height": 500}):
+        if resized:
+            tab.set_viewport_size(resized)
+        scale, left, top = panes(tab)
+        box = tab.locator("#stage").bounding_box()
+        margins = (left, top, box["width"] - left - scale * size[1], box["height"] - top - scale * size[0])
+        assert min(margins) == pytest.approx(0, abs=0.01)
+        assert min(left, top) == pytest.approx(0, abs=0.01)
+
+
+def test_a_window_that_grows_leaves_what_was_zoomed_alone(show: Any) -> None:
+    tab = show(small())
+    tab.keyboard.press("+")
+    before = panes(tab)
+    tab.set_viewport_size({"width": 900, "height": 700})
+    assert panes(tab) == before
 
 
 def test_keys_move_the_slider_zoom_and_show_the_difference(show: Any) -> None:
@@ -238,7 +268,7 @@ def large(count: int, side: int) -> list[Shown]:
 
 def test_four_models_of_2048_squared_load_and_answer_while_zooming(show: Any) -> None:
     tab = show(page(large(4, 2048), title="large"))
-    tab.wait_for_function("images.every(image => image.complete && image.naturalWidth === 2048)", timeout=60_000)
+    tab.wait_for_function("viewer.images.every(image => image.complete && image.naturalWidth === 2048)", timeout=60_000)
     counted = """async () => {
         let drawn = 0, running = true, longest = 0, last = performance.now();
         const count = now => {
@@ -249,7 +279,7 @@ def test_four_models_of_2048_squared_load_and_answer_while_zooming(show: Any) ->
         for (let step = 0; step < 40; step++) {
             const turned = { deltaY: step < 20 ? -120 : 120, clientX: 500 + step, clientY: 400, cancelable: true };
             stage.dispatchEvent(new WheelEvent("wheel", turned));
-            if (step % 10 === 9) turn("b", 1);
+            if (step % 10 === 9) viewer.turn("b", 1);
             await new Promise(requestAnimationFrame);
         }
         toggleDifference();

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hatcli.cli.commands.compare import apart, listed, open_one, write
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Console, command, show
+from hatcli.cli.shared.model_names import listed, told_apart
+from hatcli.cli.shared.pictures import make_folder, read_picture, write
 from hatcli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -94,13 +95,13 @@ def attribute(
     chosen = window_at(corner, values, factor, side=window)
     more = drawn(values, regions, scale=factor, side=window) if regions else []
     opened |= {name: open_one(name, factor, console, offline=offline) for name in names if name not in opened}
-    networks = apart([(opened[name].name, native(opened[name], factor)) for name in names])
+    networks = told_apart([(opened[name].name, native(opened[name], factor)) for name in names])
     subjects = [
         Subject(name, network.to(choice.device, choice.dtype), values, factor, choice.device, BlurPath(steps=steps))
         for name, network in networks
     ]
     refuse_groupless(subjects if features else [], console)
-    make(folder)
+    make_folder(folder)
     sections: list[Section] = []
     facts: dict[str, dict[str, Any]] = {}
     with console.bars(len(subjects) * (1 + len(more))) as bars:
@@ -153,7 +154,6 @@ def read_values(path: Path, console: Console) -> Tensor:
     """A picture as `[3, h, w]` in 0..1, all of its bits kept."""
     from hatcli.attribution.lam import Path as BlurPath
     from hatcli.attribution.lam import check_image
-    from hatcli.cli.commands.compare import read_picture
     from hatcli.image.picture import to_tensor
 
     values = to_tensor(read_picture(path, console).pixels)
@@ -173,6 +173,16 @@ def open_files(names: list[str], scale: int | None) -> tuple[dict[str, Model], i
         said = ", ".join(f"{model.name} x{next(iter(model))}" for model in opened.values())
         raise UsageError(f"the models have no factor in common: {said}", hint="attribute them one by one")
     return opened, DEFAULT_FACTOR if DEFAULT_FACTOR in shared else max(shared)
+
+
+def open_one(name: str, scale: int, console: Console, *, offline: bool) -> Model:
+    """One model of the catalogue, fetched if it is missing."""
+    from hatcli.cli.shared.fetching import fetch_missing
+    from hatcli.models import opening
+
+    if name != "auto":
+        fetch_missing(name, [scale], console, offline=offline)
+    return opening.open_installed(name, scale=scale)
 
 
 def native(model: Model, factor: int) -> Any:
@@ -211,16 +221,6 @@ def refuse_results(folder: Path, *, overwrite: bool) -> None:
         raise UsageError(f"{folder} holds results already", hint="add --overwrite, or name another with -o")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file", hint="name a folder with -o")
-
-
-def make(folder: Path) -> None:
-    """The folder and those it lies in."""
-    from hatcli.atomic import write_error
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(folder, error) from error
 
 
 def save_pictures(section: Section, folder: Path) -> None:

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Console, command, show
+from hatcli.cli.shared.model_names import ALL, BICUBIC, installed, listed, told_apart
+from hatcli.cli.shared.pictures import eight_bits, read_picture, refuse_existing, write
 from hatcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from hatcli.attribution.compare import Pixels, Shown
-    from hatcli.image.picture import Picture
+    from hatcli.attribution.compare import Shown
+    from hatcli.attribution.crops import Crop
+    from hatcli.attribution.viewer import Pixels
     from hatcli.models.opening import Model
+    from hatcli.upscaling.upscaler import Upscaler
 
-T = TypeVar("T")
 Image = Annotated[Path, typer.Argument(help="The picture to enlarge.", metavar="IMAGE")]
 Models = Annotated[
     list[str] | None,
     typer.Option(
-        "-n", "-m", "--models", help="Names, files or bicubic; several with commas. Default: auto,bicubic.",
-        rich_help_panel=options.MODEL, show_default=False,
+        "-n", "-m", "--models", help="Names or files, several with commas, or all: every installed one. Default: auto.",
+        rich_help_panel=options.MODEL, show_default=False, metavar="NAME,...",
     ),
 ]  # fmt: skip
 Truth = Annotated[
@@ -38,6 +42,19 @@ PageFile = Annotated[
     ),
 ]  # fmt: skip
 Factor = Annotated[int, typer.Option("-s", "--scale", help="2 to 16.", min=2, max=16, rich_help_panel=options.SIZE)]
+Part = Annotated[
+    str | None,
+    typer.Option(
+        "--crop", help="The part to compare in input pixels, or off for all of it. Default: all, or of a large picture "
+        "the most detailed part.", rich_help_panel=options.SIZE, show_default=False, metavar="X,Y,W,H|off",
+    ),
+]  # fmt: skip
+Lossless = Annotated[
+    bool,
+    typer.Option(
+        "--lossless", help="Store every picture exactly, also those above a megapixel.", rich_help_panel=options.FILES
+    ),
+]
 
 
 @command
@@ -45,9 +62,11 @@ def compare(
     image: Image,
     models: Models = None,
     scale: Factor = 4,
+    crop: Part = None,
     truth: Truth = None,
     output: PageFile = None,
     overwrite: options.Overwrite = False,
+    lossless: Lossless = False,
     offline: options.Offline = False,
     tta: options.Ensemble = False,
     device: options.Device = "auto",
@@ -65,130 +84,97 @@ def compare(
     """Compare models on one picture: a page with slider, zoom and difference, and a contact sheet.
 
     \b
-    hat compare photo.png --models hat-t,hat,bicubic           writes photo_compare.html and .png
+    hat compare photo.png --models hat-t,hat                   writes photo_compare.html and .png
+    hat compare photo.png --models all                         every installed model, and how long it took
     hat compare small.png --models hat-t --truth large.png     with PSNR and SSIM
     """
     from hatcli.attribution import compare as comparing
-    from hatcli.cli.commands.evaluate import through_upscaler
     from hatcli.cli.shared.devices import choose_device, run_settings
-    from hatcli.evaluation.evaluate import bicubic
 
     target = output or image.with_name(f"{image.stem}_compare.html")
-    sheet_file = target.with_suffix(".png")
     if target.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{target.name} is not the name of a page", hint="end it in .html")
+    sheet_file = sheet_beside(target, image, truth)
     refuse_existing([target, sheet_file], image, truth, overwrite=overwrite)
     console = Console(quiet=quiet, verbose=verbose, progress=not no_progress)
-    low = eight_bits(read_picture(image, console))
-    large = eight_bits(read_picture(truth, console)) if truth is not None else None
-    if large is not None and large.shape[:2] != (low.shape[0] * scale, low.shape[1] * scale):
-        raise InputError(
-            f"the truth has {large.shape[1]} x {large.shape[0]} pixels, "
-            f"not {low.shape[1] * scale} x {low.shape[0] * scale}",
-            hint="give the factor between the two with --scale",
-        )
+    whole = eight_bits(read_picture(image, console))
+    original = eight_bits(read_picture(truth, console)) if truth is not None else None
+    part = chosen_part(crop, whole, original, scale, console)
+    low, large = part.of(whole), part.of(original, scale) if original is not None else None
     settings = run_settings(tile, overlap=overlap, tta=tta, alpha="drop", max_memory=max_memory)
     choice = choose_device("cpu" if cpu else device, "fp32" if fp32 else precision, threads)
-    names = listed(models, default=["auto", "bicubic"])
-    opened = {name: open_one(name, scale, console, offline=offline) for name in names if name != "bicubic"}
+    opened = open_models(models, scale, console, offline=offline)
 
     from hatcli.upscaling.upscaler import Upscaler
 
-    shown: list[Shown] = []
-    with console.bars(len(names)) as bars:
-        for label, model in apart(
-            [(opened[name].name if name in opened else name, opened.get(name)) for name in names]
-        ):
-            if model is None:
-                bars.picture(label)
-                shown.append(comparing.Shown(label, bicubic(scale)(low)))
-            else:
-                enlarge = through_upscaler(Upscaler(model, choice=choice, settings=settings), label, scale, bars)
-                shown.append(comparing.Shown(label, enlarge(low)))
-            bars.finished()
+    upscalers = {label: Upscaler(model, choice=choice, settings=settings) for label, model in opened}
+    shown = enlarged(low, upscalers, scale, console)
+    kept = None if not lossless else True
+    notes = [] if low.shape == whole.shape else [f"{part} of {whole.shape[1]} x {whole.shape[0]}."]
     title = f"{show(image.name)} x{scale}"
-    text = comparing.page(shown, title=title, truth=large, border=scale)
+    text = comparing.page(shown, title=title, truth=large, border=scale, lossless=kept, notes=notes)
     sheet = io.BytesIO()
-    comparing.contact_sheet(shown, truth=large, border=scale).save(sheet, "PNG")
+    comparing.contact_sheet(shown, truth=large, border=scale).save(sheet, "PNG", compress_level=3)
     write(target, text.encode("utf-8"))
     write(sheet_file, sheet.getvalue())
     typer.echo(show(target))
     typer.echo(show(sheet_file))
 
 
-def listed(given: list[str] | None, *, default: list[str]) -> list[str]:
-    """Names of `--models`, each once; an existing file's name may hold commas."""
-    parts = [part for text in given or default for part in ([text] if Path(text).is_file() else text.split(","))]
-    names = [part.strip() for part in parts if part.strip()]
-    if not names:
-        raise UsageError("no model was named", hint="try --models hat-t,bicubic")
-    return list(dict.fromkeys("bicubic" if name.lower() == "bicubic" else name for name in names))
+def sheet_beside(page: Path, *inputs: Path | None) -> Path:
+    """The contact sheet's name: the page's with .png, unless that is a picture being compared."""
+    sheet = page.with_suffix(".png")
+    taken = {path.resolve() for path in inputs if path is not None}
+    return page.with_name(f"{page.stem}_sheet.png") if sheet.resolve() in taken else sheet
 
 
-def open_one(name: str, scale: int, console: Console, *, offline: bool) -> Model:
-    """One model by name, fetched if it is missing, or in a file."""
+def chosen_part(text: str | None, low: Pixels, truth: Pixels | None, scale: int, console: Console) -> Crop:
+    """What is compared of the picture; that it is not all of it is said."""
+    from hatcli.attribution.crops import LARGEST_RESULT, Crop, most_detailed, parse
+
+    height, width = low.shape[:2]
+    if truth is not None and truth.shape[:2] != (height * scale, width * scale):
+        raise InputError(
+            f"the truth has {truth.shape[1]} x {truth.shape[0]} pixels, not {width * scale} x {height * scale}",
+            hint="give the factor between the two with --scale",
+        )
+    if text is not None:
+        return Crop(0, 0, width, height) if text.lower() == "off" else parse(text, width=width, height=height)
+    part = most_detailed(low, area=LARGEST_RESULT // scale**2)
+    if part != Crop(0, 0, width, height):
+        console.say(f"comparing {part}, where most detail is; --crop off takes all {width} x {height}")
+    return part
+
+
+def open_models(given: list[str] | None, scale: int, console: Console, *, offline: bool) -> list[tuple[str, Model]]:
+    """The models by the names they are shown under; `all` fetches nothing."""
     from hatcli.cli.shared.fetching import fetch_missing
     from hatcli.models import opening
 
-    if opening.names_file(name):
-        return opening.open_file(Path(name))
-    if name != "auto":
-        fetch_missing(name, [scale], console, offline=offline)
-    return opening.open_installed(name, scale=scale)
+    here = installed() if any(word.strip().lower() == ALL for text in given or [] for word in text.split(",")) else []
+    found: list[tuple[str, Model]] = []
+    for name in listed(given, default=["auto"]):
+        if opening.names_file(name):
+            found.append(((model := opening.open_file(Path(name))).name, model))
+        elif name != BICUBIC:  # it is always there
+            if name != "auto" and name not in here:
+                fetch_missing(name, [scale], console, offline=offline)
+            found.append(((model := opening.open_installed(name, scale=scale)).name, model))
+    return told_apart(found)
 
 
-def apart(named: list[tuple[str, T]]) -> list[tuple[str, T]]:
-    """The same with names that differ: a second one gets `-2`."""
-    seen: set[str] = set()
-    result = []
-    for name, value in named:
-        number, label = 1, name
-        while label in seen:
-            number += 1
-            label = f"{name}-{number}"
-        seen.add(label)
-        result.append((label, value))
-    return result
+def enlarged(low: Pixels, upscalers: dict[str, Upscaler], scale: int, console: Console) -> list[Shown]:
+    """The input enlarged by bicubic, then every model's result and the time it took."""
+    from hatcli.attribution.compare import INPUT, Shown
+    from hatcli.cli.views.enlarging import through_upscaler
+    from hatcli.evaluation.evaluate import bicubic
 
-
-def read_picture(path: Path, console: Console) -> Picture:
-    """A picture; what is lost of it on the way is said."""
-    from hatcli.image import decode
-
-    if not path.exists():
-        raise UsageError(f"there is no file {path}")
-    picture = decode.read(path)
-    for note in picture.notes:
-        console.say(f"{show(path.name)}: {show(note)}")
-    if picture.alpha is not None:
-        console.say(f"{show(path.name)}: transparency is left out")
-    return picture
-
-
-def eight_bits(picture: Picture) -> Pixels:
-    """`[H, W, 3]` uint8, as a page can show it."""
-    import numpy as np
-
-    from hatcli.image.picture import from_tensor, to_tensor
-
-    return np.asarray(from_tensor(to_tensor(picture.pixels), bits=8), dtype=np.uint8)
-
-
-def refuse_existing(outputs: list[Path], *inputs: Path | None, overwrite: bool) -> None:
-    """Before the work: outputs that exist, are inputs, or have no folder."""
-    sources = {path.resolve() for path in inputs if path is not None}
-    for path in outputs:
-        if path.resolve() in sources:
-            raise UsageError(f"{path} is an input", hint="choose another name with -o")
-        if path.exists() and not overwrite:
-            raise UsageError(f"{path} exists already", hint="add --overwrite, or name another with -o")
-        if not path.parent.is_dir():
-            raise UsageError(f"there is no folder {path.parent}", hint="make it first")
-
-
-def write(path: Path, content: bytes) -> None:
-    """A whole file or none."""
-    from hatcli.atomic import replacing
-
-    with replacing(path) as file:
-        file.write(content)
+    shown = [Shown(INPUT, bicubic(scale)(low))]
+    with console.bars(len(upscalers)) as bars:
+        for label, upscaler in upscalers.items():
+            enlarge = through_upscaler(upscaler, label, scale, bars)
+            began = time.perf_counter()
+            shown.append(Shown(label, enlarge(low), time.perf_counter() - began))
+            bars.finished()
+            console.say(f"{show(label)}  {shown[-1].seconds:.1f} s")
+    return shown

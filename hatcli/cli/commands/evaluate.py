@@ -20,7 +20,7 @@ from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
     from hatcli.evaluation.datasets import Gray, Pair
-    from hatcli.evaluation.evaluate import Enlarge, Result
+    from hatcli.evaluation.evaluate import Result
     from hatcli.evaluation.tables import Report, Table
     from hatcli.upscaling.upscaler import Upscaler
 
@@ -262,31 +262,11 @@ def run(task: Task, upscalers: dict[str, Upscaler], console: Console, *, gray: G
 
 def results(task: Task, upscalers: dict[str, Upscaler], bars: Bars, *, gray: Gray) -> Iterator[Result]:
     """One result a picture and model, with the tiles of each shown in the bars."""
+    from hatcli.cli.views.enlarging import through_upscaler
     from hatcli.evaluation.evaluate import evaluate as evaluated
 
     models = {label: through_upscaler(upscaler, label, task.scale, bars) for label, upscaler in upscalers.items()}
     return evaluated(task.pairs, models, scale=task.scale, gray=gray)
-
-
-def through_upscaler(upscaler: Upscaler, label: str, scale: int, bars: Bars) -> Enlarge:
-    """An Upscaler as a function from pixels to pixels."""
-    import numpy as np
-
-    from hatcli.evaluation.datasets import Pixels
-    from hatcli.image.picture import Picture
-    from hatcli.upscaling.size import Target
-
-    def enlarge(low: Pixels) -> Pixels:
-        bars.picture(label)
-        steps = upscaler.upscale(Picture(low), Target(scale=float(scale)))
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as finished:
-                return np.asarray(finished.value.pixels, dtype=np.uint8)
-            bars.tiles(progress.done, progress.tile, progress.tiles)
-
-    return enlarge
 
 
 def save_result(result: Result, path: Path) -> None:

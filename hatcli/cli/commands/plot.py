@@ -66,7 +66,7 @@ def plot(
 
 def gathered(files: list[Path]) -> tuple[dict[str, list[Row]], dict[str, Row]]:
     """Logs by the name of their run, and sets of results by the name of their plot."""
-    from hatcli.cli.commands.compare import apart
+    from hatcli.cli.shared.model_names import told_apart
     from hatcli.evaluation import plots
 
     logs: list[tuple[str, list[Row]]] = []
@@ -77,7 +77,7 @@ def gathered(files: list[Path]) -> tuple[dict[str, list[Row]], dict[str, Row]]:
             logs.append((stem(path), rows))
         for results in found:
             sets.append((stem(path) if len(found) == 1 else set_name(path, results), results))
-    return dict(apart(logs)), dict(apart(sets))
+    return dict(told_apart(logs)), dict(told_apart(sets))
 
 
 def stem(path: Path) -> str:
