@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from hatcli.training.jpeg import Pixels, jpeg
+from hatcli.training.lossy import Pixels, avif, jpeg, webp
 from hatcli.training.real_world import real_world
 
 # The reduced patch [h, w, 3] and the patch it is of, [s*h, s*w, 3], both uint8, to a degraded reduced patch [h, w, 3],
@@ -20,14 +20,16 @@ CLEAN_SHARE = 0.15  # of the patches, so that a clean picture is still enlarged 
 BLUR_SHARE, NOISE_SHARE = 0.15, 0.15  # more of either makes a network smooth what is detail
 LARGEST_BLUR = 0.4  # standard deviation in pixels
 LARGEST_NOISE = 1.5  # standard deviation in 8-bit steps
-QUALITIES = (50, 96)
+QUALITIES = (30, 96)  # of JPEG
+NEWER_QUALITIES = (40, 91)  # of WebP and AVIF, whose numbers mean more
+WEBP_SHARE, AVIF_SHARE = 0.1, 0.05  # of the patches; the rest go through JPEG
 
 
 def photo(low: Pixels, high: Pixels, random: np.random.Generator) -> Pixels:
-    """A camera's or a website's JPEG, made from the reduced patch; some patches are left clean.
+    """A camera's or a website's picture, made from the reduced patch; some patches are left clean.
 
-    Slight blur and noise come first, as before a camera's encoder, then JPEG at quality 50 to 95, its colour at half
-    resolution in two of three.
+    Slight blur and noise come first, as before a camera's encoder, then JPEG at quality 30 to 95, its colour at half
+    resolution in two of three, or now and then WebP or AVIF at quality 40 to 90.
     """
     if random.random() < CLEAN_SHARE:
         return low
@@ -39,6 +41,11 @@ def photo(low: Pixels, high: Pixels, random: np.random.Generator) -> Pixels:
         spread = random.uniform(0.5, LARGEST_NOISE)
         values = values + random.normal(0, spread, (*low.shape[:2], channels)).astype(np.float32)
     noisy = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    codec = random.random()
+    if codec < WEBP_SHARE:
+        return webp(noisy, quality=int(random.integers(*NEWER_QUALITIES)))
+    if codec < WEBP_SHARE + AVIF_SHARE:
+        return avif(noisy, quality=int(random.integers(*NEWER_QUALITIES)))
     return jpeg(noisy, quality=int(random.integers(*QUALITIES)), subsampling=int(random.choice([0, 2, 2])))
 
 

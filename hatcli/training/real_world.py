@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hatcli.training.jpeg import Pixels, jpeg
+from hatcli.training.lossy import Pixels, jpeg
 
 Values = NDArray[np.float32]
 Kernel = NDArray[np.float64]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
 
 from hatcli.evaluation.metrics import psnr
 from hatcli.image.resample import imresize
-from hatcli.training import real_world
+from hatcli.training import degradations, lossy, real_world
 from hatcli.training.degradations import DEGRADATIONS, Degradation
+from hatcli.training.lossy import Pixels
 
 NAMES = [name for name, degradation in DEGRADATIONS.items() if degradation is not None]
 
@@ -101,3 +104,34 @@ def test_a_sinc_kernel_rings() -> None:
     assert kernel.sum() == pytest.approx(1)
     assert kernel.min() < 0
     np.testing.assert_allclose(kernel, kernel.T, atol=1e-12)
+
+
+@pytest.mark.parametrize(("codec", "good", "bad"), [("jpeg", 90, 30), ("webp", 90, 40), ("avif", 90, 40)])
+def test_every_encoder_keeps_size_and_loses_more_at_a_lower_quality(codec: str, good: int, bad: int) -> None:
+    low = imresize(picture(), 1 / 2)
+    extra = {"subsampling": 2} if codec == "jpeg" else {}
+    fine, coarse = (getattr(lossy, codec)(low, quality=quality, **extra) for quality in (good, bad))
+    assert fine.shape == coarse.shape == low.shape
+    assert psnr(coarse, low) < psnr(fine, low) - 1
+    assert psnr(coarse, low) > 15
+
+
+def test_photos_go_through_every_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+
+    def standing_in(name: str) -> Callable[..., Pixels]:
+        def encode(pixels: Pixels, **_: int) -> Pixels:
+            used.append(name)
+            return pixels
+
+        return encode
+
+    for name in ("jpeg", "webp", "avif"):
+        monkeypatch.setattr(degradations, name, standing_in(name))
+    low = imresize(picture(), 1 / 4)
+    for seed in range(200):
+        degradations.photo(low, picture(), np.random.default_rng(seed))
+    shares = {name: used.count(name) / 200 for name in set(used)}
+    assert 0.6 < shares["jpeg"] < 0.85
+    assert 0.03 < shares["webp"] < 0.18
+    assert 0.005 < shares["avif"] < 0.1
