@@ -51,6 +51,11 @@ class BoundedQueue(Generic[T]):
             self._items.clear()
             self._changed.notify_all()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nobody takes any more."""
+        return self._stopped
+
     def __iter__(self) -> Iterator[T]:
         while True:
             with self._changed:

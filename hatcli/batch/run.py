@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import errno
-import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from hatcli.batch import reading
+from hatcli.batch import streams
 from hatcli.batch.bounded_queue import BoundedQueue
+from hatcli.batch.bugs import BugReport
+from hatcli.batch.decoder import Decoder, DecoderHere
 from hatcli.batch.journal import Journal
 from hatcli.batch.plan import Job, Plan, reason_to_skip
+from hatcli.batch.reading import Original, picture_bytes
 from hatcli.batch.writing import Result, UnfinishedError, output_format, write
-from hatcli.errors import HatError, MemoryLimitError, OutputError, UsageError
-from hatcli.image import animation, encode
+from hatcli.errors import HatError, OutputError
+from hatcli.image import animation, decode, encode
 from hatcli.image.animation import Animation
 from hatcli.image.picture import Picture, Samples
 from hatcli.upscaling.progress import Progress
@@ -27,6 +29,8 @@ Part = TypeVar("Part")
 
 READ_AHEAD = 256 << 20  # bytes of decoded pictures that wait for the network (one picture always may)
 READ_AHEAD_PICTURES = 16
+PIPE_PATIENCE = 60.0  # seconds until somebody has to write to a pipe that was named alone ...
+PIPE_PATIENCE_AMONG_MANY = 5.0  # ... or that lies among other files, where it may well be nobody's
 UNWRITTEN = 512 << 20  # bytes of results that wait to be written (one result always may)
 STREAM_FROM = 256 << 20  # bytes of a result from which its rows go to the file as they are made
 UNWRITTEN_ROWS = 128 << 20  # bytes of them that wait to be written
@@ -74,7 +78,14 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-Event = Started | Advanced | Outcome
+@dataclass(frozen=True)
+class Writing:
+    """A job's picture is enlarged, and its result on the way to its file."""
+
+    job: Job
+
+
+Event = Started | Advanced | Writing | Outcome
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ class _Read:
     """A job whose picture is decoded, or that ended before."""
 
     job: Job
-    loaded: reading.Loaded | None = None
+    original: Original | None = None
     outcome: Outcome | None = None
 
 
@@ -96,32 +107,84 @@ class _Made:
     began: float
 
 
-def run(
-    jobs: list[Job], upscaler: Upscaler, plan: Plan, *, journals: dict[Path, Journal] | None = None
-) -> Generator[Event, None, None]:
-    """Each job: `Started`, any number of `Advanced`, one `Outcome`, which may come while a later job runs.
+@dataclass(frozen=True)
+class _Run:
+    """What every step of one run needs to know."""
 
-    A failure ends the run after what is finished has been written if `plan.fail_fast`, or if the disk is full. Closing
-    the generator does so as well, except that nobody hears of the outcomes: no temporary file stays.
+    jobs: list[Job]
+    plan: Plan
+    journals: dict[Path, Journal]
+    decoder: Decoder
+    queue: BoundedQueue[_Read]
+    bugs: BugReport = field(default_factory=BugReport)
+
+
+def run(
+    jobs: list[Job],
+    upscaler: Upscaler,
+    plan: Plan,
+    *,
+    journals: dict[Path, Journal] | None = None,
+    decoder: Decoder | None = None,
+) -> Generator[Event, None, None]:
+    """Each job: `Started`, any number of `Advanced`, `Writing`, one `Outcome`, which may come while a later job runs.
+
+    Whatever a picture makes go wrong is its failure; bugs are written down. A failure ends the run after what is
+    finished has been written if `plan.fail_fast`, or if the disk is full. So does an exception thrown into the
+    generator, such as Ctrl-C, after the outcomes of what was finished by then; closing it does so as well, except that
+    nobody hears of them. No temporary file stays.
 
     Args:
         journals: open ones by `Job.root`; results below other folders are not noted anywhere.
+        decoder: who decodes, closed at the end; None: this process.
     """
-    known = journals or {}
     queue: BoundedQueue[_Read] = BoundedQueue(most_bytes=READ_AHEAD, most_items=READ_AHEAD_PICTURES)
-    decoder = reading.Isolated() if len(jobs) > 1 else reading.InProcess()
+    this = _Run(jobs, plan, journals or {}, decoder or DecoderHere(max_pixels=plan.max_pixels), queue)
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(plan.writers, "write") as writers:
-        piped = sys.stdin.buffer.read() if any(job.source.path is None for job in jobs) else b""
-        reader_done = reader.submit(_read_all, jobs, queue, decoder, plan, known, piped)
-        writing = _Writing(writers, plan, known)
+        writing = _Writing(writers, this)
         try:
-            yield from _until_failure(_enlarge_all(queue, upscaler, plan, writing), plan)
+            reader_done = reader.submit(_read_all, this, _piped_in(this))
+            yield from _until_failure(_enlarge_all(this, upscaler, writing), plan)
             queue.stop()
             yield from writing.finished(all_of_them=True)
+        except GeneratorExit:
+            raise
+        except BaseException:
+            queue.stop()
+            yield from writing.finished(all_of_them=True)
+            raise
         finally:
             queue.stop()
-            decoder.close()
+            this.decoder.close()
         reader_done.result()  # a bug in the reader's thread must not pass for the end of the jobs
+
+
+def deliver(events: Generator[Event, None, None], tell: Callable[[Event], None]) -> None:
+    """Tell every event of a run.
+
+    An exception on the way, such as Ctrl-C, ends the run; what was finished by then is told before it is raised again.
+    """
+    try:
+        for event in events:
+            tell(event)
+    except BaseException as interruption:
+        try:
+            event = events.throw(interruption)
+            while True:
+                tell(event)
+                event = next(events)
+        finally:
+            events.close()
+
+
+def _piped_in(this: _Run) -> bytes | HatError | None:
+    """Stdin, if a job wants it: read by the main thread, which Ctrl-C can interrupt."""
+    if all(job.source.path is not None for job in this.jobs):
+        return None
+    try:
+        return streams.read_stdin(most=decode.most_bytes(this.plan.max_pixels))
+    except HatError as error:
+        return error
 
 
 def _until_failure(events: Iterator[Event], plan: Plan) -> Iterator[Event]:
@@ -138,70 +201,66 @@ def disk_ended(error: HatError) -> bool:
     return isinstance(error, OutputError) and isinstance(cause, OSError) and cause.errno in _END_OF_DISK
 
 
-def _read_all(
-    jobs: list[Job],
-    queue: BoundedQueue[_Read],
-    decoder: reading.Decoder,
-    plan: Plan,
-    journals: dict[Path, Journal],
-    piped: bytes,
-) -> None:
-    """Decode picture after picture onto the queue, in order; the reader's thread."""
+def _read_all(this: _Run, piped_in: bytes | HatError | None) -> None:
+    """Decode picture after picture into the queue, in order; the reader's thread."""
     try:
-        for job in jobs:
-            read = _read(job, decoder, plan, journals, piped)
-            size = 0 if read.loaded is None else read.loaded.bytes
-            if not queue.put(read, size=size):
+        for job in this.jobs:
+            read = _read(this, job, piped_in)
+            size = 0 if read.original is None else read.original.bytes
+            if not this.queue.put(read, size=size):
                 return
     finally:
-        queue.finish()
+        this.queue.finish()
 
 
-def _read(job: Job, decoder: reading.Decoder, plan: Plan, journals: dict[Path, Journal], piped: bytes) -> _Read:
-    if reason := reason_to_skip(job, plan, journals):
-        return _Read(job, outcome=Outcome(job, "skipped", reason=reason))
+def _read(this: _Run, job: Job, piped_in: bytes | HatError | None) -> _Read:
     try:
-        if job.source.path is None:
-            return _Read(
-                job,
-                reading.loaded(
-                    piped, name="stdin", modified=0, max_pixels=plan.max_pixels, all_frames=plan.frames != "first"
-                ),
-            )
-        return _Read(job, decoder.load(job.source.path, max_pixels=plan.max_pixels, all_frames=plan.frames != "first"))
-    except HatError as error:
-        return _Read(job, outcome=Outcome(job, "failed", error=error))
+        if reason := reason_to_skip(job, this.plan, this.journals):
+            return _Read(job, outcome=Outcome(job, "skipped", reason=reason))
+        source = _source(this, job, piped_in)
+        all_frames = this.plan.frames != "first"
+        return _Read(job, this.decoder.load(source, name=job.source.label, all_frames=all_frames))
+    except Exception as error:
+        return _Read(job, outcome=Outcome(job, "failed", error=this.bugs.failure(error, job.source.label)))
 
 
-def _bytes(picture: Picture) -> int:
-    return picture.pixels.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
+def _source(this: _Run, job: Job, piped_in: bytes | HatError | None) -> Path | bytes:
+    """The file, or what came through a pipe, which can be read here and once only."""
+    if job.source.path is None:
+        if isinstance(piped_in, HatError):
+            raise piped_in
+        assert piped_in is not None
+        return piped_in
+    if not streams.is_stream(job.source.path):
+        return job.source.path
+    patience = PIPE_PATIENCE if len(this.jobs) == 1 else PIPE_PATIENCE_AMONG_MANY
+    most = decode.most_bytes(this.plan.max_pixels)
+    return streams.read_pipe(job.source.path, most=most, patience=patience, is_wanted=lambda: not this.queue.is_stopped)
 
 
-def _enlarge_all(queue: BoundedQueue[_Read], upscaler: Upscaler, plan: Plan, writing: _Writing) -> Iterator[Event]:
+def _enlarge_all(this: _Run, upscaler: Upscaler, writing: _Writing) -> Iterator[Event]:
     """Picture after picture through the network, results to the writers."""
-    for read in queue:
+    for read in this.queue:
         yield Started(read.job)
         yield from writing.finished()
-        if read.loaded is None:
+        if read.original is None:
             assert read.outcome is not None
             yield read.outcome
             continue
         began = time.monotonic()
         try:
-            yield from _enlarge(read.job, read.loaded, upscaler, plan, writing, began)
-        except HatError as error:
-            yield Outcome(read.job, "failed", error=error, seconds=time.monotonic() - began)
-        except MemoryError:
-            large = MemoryLimitError("the picture and its result do not fit into memory", hint="choose a smaller scale")
-            yield Outcome(read.job, "failed", error=large, seconds=time.monotonic() - began)
+            yield from _enlarge(read.job, read.original, upscaler, this.plan, writing, began)
+        except Exception as error:
+            failure = this.bugs.failure(error, read.job.source.label)
+            yield Outcome(read.job, "failed", error=failure, seconds=time.monotonic() - began)
     yield from writing.finished(all_of_them=True)
 
 
 def _enlarge(
-    job: Job, loaded: reading.Loaded, upscaler: Upscaler, plan: Plan, writing: _Writing, began: float
+    job: Job, original: Original, upscaler: Upscaler, plan: Plan, writing: _Writing, began: float
 ) -> Iterator[Event]:
     """One picture through the network and on to the writers."""
-    picture = loaded.picture
+    picture = original.picture
     size = upscaler.plan(picture.width, picture.height, plan.target)
     if plan.only_if_smaller and not size.passes:
         yield Outcome(job, "skipped", reason="it is large enough already")
@@ -216,9 +275,9 @@ def _enlarge(
         gray=picture.is_gray,
         options=plan.options,
     )
-    moving = _moving(loaded, container, plan)
+    moving = _moving(original, container, plan)
     told = (*(picture if moving is None else moving.frames[0]).notes, *notes)
-    result = Result(job, picture, container, width=size.width, height=size.height, origin=loaded.stamp)
+    result = Result(job, picture, container, width=size.width, height=size.height, origin=original.stamp)
     share = size.width * size.height / (picture.width * picture.height)
     if moving is not None:
         frames: BoundedQueue[Picture] = BoundedQueue(most_bytes=UNWRITTEN_ROWS, most_items=1 << 20)
@@ -226,7 +285,7 @@ def _enlarge(
         made = _frames(job, moving, upscaler, plan)
         yield from _hand_over(made, frames, _Made(result, picture, told, began), writing)
         return
-    if container in encode.STREAMED and _bytes(picture) * share >= STREAM_FROM:
+    if container in encode.STREAMED and picture_bytes(picture) * share >= STREAM_FROM:
         strips: BoundedQueue[Samples] = BoundedQueue(most_bytes=UNWRITTEN_ROWS, most_items=1 << 20)
         result = replace(result, strips=strips, has_alpha=upscaler.keeps_alpha(picture))
         rows = _rows(job, picture, upscaler, plan)
@@ -241,14 +300,15 @@ def _enlarge(
             break
     yield from writing.make_room(result.waiting_bytes)
     writing.add(_Made(result, picture, told, began))
+    yield Writing(job)
 
 
-def _moving(loaded: reading.Loaded, container: str, plan: Plan) -> Animation | None:
+def _moving(original: Original, container: str, plan: Plan) -> Animation | None:
     """The animation, if all of its frames are to be enlarged."""
-    moving = loaded.animation
+    moving = original.animation
     if moving is None or container not in animation.FORMATS:
         return None
-    return moving if plan.frames == "all" or container == loaded.picture.format else None
+    return moving if plan.frames == "all" or container == original.picture.format else None
 
 
 def _frames(job: Job, moving: Animation, upscaler: Upscaler, plan: Plan) -> Iterator[Advanced | tuple[Picture, int]]:
@@ -261,7 +321,7 @@ def _frames(job: Job, moving: Animation, upscaler: Upscaler, plan: Plan) -> Iter
                 progress = next(steps)
             except StopIteration as finished:
                 picture: Picture = finished.value
-                yield picture, _bytes(picture)
+                yield picture, picture_bytes(picture)
                 break
             yield Advanced(job, replace(progress, done=(number + progress.done) / len(frames)))
 
@@ -288,6 +348,7 @@ def _hand_over(
             elif not parts.put(event[0], size=event[1]):
                 return  # the writer has failed, and its outcome says why
         parts.finish()
+        yield Writing(whole.result.job)
         yield from writing.finished(all_of_them=True)
     finally:
         parts.stop()
@@ -296,13 +357,13 @@ def _hand_over(
 class _Writing:
     """Results on their way to files: how many bytes wait, and which are done."""
 
-    def __init__(self, threads: ThreadPoolExecutor, plan: Plan, journals: dict[Path, Journal]) -> None:
-        self._threads, self._plan, self._journals = threads, plan, journals
+    def __init__(self, threads: ThreadPoolExecutor, this: _Run) -> None:
+        self._threads, self._run = threads, this
         self._waiting: dict[Future[Outcome | None], int] = {}
 
     def add(self, made: _Made) -> None:
         """Begin to write."""
-        future = self._threads.submit(_write, made, self._plan, self._journals)
+        future = self._threads.submit(_write, made, self._run)
         self._waiting[future] = made.result.waiting_bytes
 
     def make_room(self, size: int) -> Iterator[Outcome]:
@@ -321,16 +382,19 @@ class _Writing:
                 yield outcome
 
 
-def _write(made: _Made, plan: Plan, journals: dict[Path, Journal]) -> Outcome | None:
+def _write(made: _Made, this: _Run) -> Outcome | None:
     """One result to its file; a writer's thread. None: its rows ended early, and somebody else says why."""
     result, job = made.result, made.result.job
-    journal = journals.get(job.root) if job.root is not None else None
+    journal = this.journals.get(job.root) if job.root is not None else None
     try:
-        lost = write(result, options=plan.options, overwrite=plan.overwrite, journal=journal)
+        lost = write(result, options=this.plan.options, overwrite=this.plan.overwrite, journal=journal)
     except UnfinishedError:
         return None
-    except (OutputError, UsageError) as error:
-        return Outcome(job, "failed", error=error, seconds=time.monotonic() - made.began)
+    except BrokenPipeError:  # whoever reads our stdout has enough: no failure of the picture's
+        raise
+    except Exception as error:
+        failure = this.bugs.failure(error, job.source.label)
+        return Outcome(job, "failed", error=failure, seconds=time.monotonic() - made.began)
     finally:
         if result.parts is not None:
             result.parts.stop()  # nobody takes any more

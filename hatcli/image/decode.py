@@ -113,13 +113,18 @@ def sniff(path: Path) -> str | None:
     return found if found in (*formats.READABLE, *formats.UNREADABLE) else None
 
 
+def most_bytes(max_pixels: int) -> int:
+    """What a file with a picture of so many pixels may hold at most."""
+    return max_pixels * _BYTES_A_PIXEL + _HEADROOM
+
+
 def read_bytes(path: Path, *, max_pixels: int) -> bytes:
     """The whole file, read once: what is checked is what is decoded.
 
     Raises:
         InputError: it cannot be read, is a device, or is larger than any picture of `max_pixels` pixels.
     """
-    most = max_pixels * _BYTES_A_PIXEL + _HEADROOM
+    most = most_bytes(max_pixels)
     try:
         with open(path, "rb") as file:
             kind = os.fstat(file.fileno()).st_mode

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -15,16 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.repeating import Doubling
-from torch import Tensor, nn
+from torch import Tensor
 
 from hatcli.atomic import write_error
-from hatcli.batch import reading, writing
 from hatcli.batch import run as running
+from hatcli.batch import writing
 from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.inputs import InputFile
 from hatcli.batch.plan import Job, Plan
-from hatcli.batch.run import Advanced, Event, Outcome, Started
-from hatcli.errors import InputError
+from hatcli.batch.run import Advanced, Event, Outcome, Started, Writing
+from hatcli.errors import InputError, MemoryLimitError
 from hatcli.image import decode
 from hatcli.upscaling.device import choose
 from hatcli.upscaling.size import Target
@@ -34,13 +33,6 @@ from hatcli.upscaling.upscaler import Settings, Upscaler
 @pytest.fixture
 def upscaler() -> Upscaler:
     return Upscaler({2: Doubling()}, choice=choose("cpu", "fp32"))
-
-
-@pytest.fixture(autouse=True)
-def _decode_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Most tests need no second interpreter."""
-    if "isolated" not in request.node.name:
-        monkeypatch.setattr(reading, "Isolated", reading.InProcess)
 
 
 def jobs_in(folder: Path, count: int) -> list[Job]:
@@ -162,62 +154,121 @@ def test_an_output_that_appears_meanwhile_is_not_replaced(tmp_path: Path, upscal
     assert jobs[1].output.read_bytes() == b"precious"
 
 
-def test_a_bug_in_the_network_is_not_swallowed(tmp_path: Path) -> None:
-    class Broken(nn.Module):
-        def forward(self, values: Tensor) -> Tensor:
+class Refusing(Doubling):
+    """A network with a bug that shows where the picture is white."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        if values.min() > 0.9:
+            raise KeyError("no white, please")
+        return super().forward(values)
+
+
+def test_a_bug_costs_one_picture_and_its_traceback_lies_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAT_HOME", str(tmp_path / "home"))
+    jobs = jobs_in(tmp_path, 5)
+    for job in jobs[1:3]:
+        assert job.source.path is not None
+        Image.new("RGB", (6, 5), "white").save(job.source.path)
+    ended = outcomes(running.run(jobs, Upscaler({2: Refusing()}, choice=choose("cpu", "fp32")), PLAN))
+    by_name = {outcome.job.source.place.name: outcome for outcome in ended}
+    assert [by_name[f"{number:03}.png"].status for number in range(5)] == ["done", "failed", "failed", "done", "done"]
+    error = by_name["001.png"].error
+    assert error is not None
+    assert "KeyError: 'no white, please'" in error.message
+    assert "bug" in (error.hint or "")
+    reports = list((tmp_path / "home" / "bugs").iterdir())
+    assert len(reports) == 1
+    assert str(reports[0]) in (error.hint or "")
+    text = reports[0].read_text()
+    assert text.count("Traceback (most recent call last)") == 1  # the second picture met the same bug
+    assert "in forward" in text
+
+
+@pytest.mark.parametrize("where", ["reason_to_skip", "write", "output_format"])
+def test_a_bug_in_any_thread_is_a_failure_of_its_picture(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    really = getattr(running, where)
+
+    def broken(first: Any, *others: Any, **options: Any) -> Any:
+        job = first if isinstance(first, Job) else first.job
+        if job.source.place.name == "001.png":
             raise KeyError("bug")
+        return really(first, *others, **options)
 
-    with pytest.raises(KeyError):
-        list(running.run(jobs_in(tmp_path, 3), Upscaler({2: Broken()}, choice=choose("cpu", "fp32")), PLAN))
+    monkeypatch.setenv("HAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(running, where, broken)
+    told = outcomes(running.run(jobs_in(tmp_path, 3), upscaler, PLAN))
+    ended = {outcome.job.source.place.name: outcome for outcome in told}
+    assert [ended[f"{number:03}.png"].status for number in range(3)] == ["done", "failed", "done"]
+    assert "KeyError" in str(ended["001.png"].error)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["000.png", "002.png"]
 
 
-def test_a_bug_in_the_reading_thread_is_not_swallowed(
+def test_memory_that_runs_out_in_a_writer_is_a_failure_of_its_picture(
     tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: Any) -> str:
-        raise KeyError("bug")
+    def greedy(*_: Any, **__: Any) -> list[str]:
+        raise MemoryError
 
-    monkeypatch.setattr(running, "reason_to_skip", broken)
-    with pytest.raises(KeyError):
-        list(running.run(jobs_in(tmp_path, 3), upscaler, PLAN))
-
-
-def test_what_no_decoder_should_raise_is_a_bad_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def odd(*_: Any, **__: Any) -> None:
-        raise TypeError("odd")
-
-    monkeypatch.setattr(decode, "decode", odd)
-    with pytest.raises(InputError, match=r"TypeError: odd"):
-        reading.from_bytes(b"", name="x.png", max_pixels=1)
+    monkeypatch.setenv("HAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(running, "write", greedy)
+    ended = outcomes(running.run(jobs_in(tmp_path, 2), upscaler, PLAN))
+    assert [type(outcome.error) for outcome in ended] == [MemoryLimitError] * 2
+    assert not (tmp_path / "home").exists()  # no bug
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs named pipes and signals")
-def test_isolated_decoder_may_crash_or_hang_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    picture, endless = tmp_path / "a.png", tmp_path / "b.png"
-    Image.new("RGB", (5, 6), (1, 2, 3)).save(picture)
-    os.mkfifo(endless)
-    decoder = reading.Isolated()
-    try:
-        loaded = decoder.load(picture, max_pixels=100)
-        assert (loaded.picture.width, loaded.stamp.size) == (5, picture.stat().st_size)
-        assert decoder._worker is not None
-        process = decoder._worker[0]
-        assert process.pid is not None
-        threading.Timer(0.3, os.kill, (process.pid, signal.SIGSEGV)).start()
-        with pytest.raises(InputError, match=r"crashed \(signal 11\)"):
-            decoder.load(endless, max_pixels=100)
-        assert decoder.load(picture, max_pixels=100).picture.height == 6
-        with pytest.raises(InputError, match="limit"):
-            decoder.load(picture, max_pixels=10)
-        monkeypatch.setattr(reading, "_PATIENCE", 0.2)
-        with pytest.raises(InputError, match="did not end"):
-            decoder.load(endless, max_pixels=100)
-        monkeypatch.undo()
-        assert decoder.load(picture, max_pixels=100).picture.height == 6
-    finally:
-        decoder.close()
-    with pytest.raises(InputError, match="ended"):
-        decoder.load(picture, max_pixels=100)
+@pytest.mark.parametrize("inside", [True, False])
+def test_an_interruption_is_told_after_all_that_is_finished(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    jobs, told = jobs_in(tmp_path, 40), list[Event]()
+    really = Upscaler.upscale
+
+    def interrupted(self: Upscaler, *arguments: Any) -> Any:
+        if len([event for event in told if isinstance(event, Started)]) > 10:
+            raise KeyboardInterrupt
+        return really(self, *arguments)
+
+    def tell(event: Event) -> None:
+        told.append(event)
+        if not inside and isinstance(event, Writing) and event.job == jobs[9]:
+            raise KeyboardInterrupt
+
+    if inside:
+        monkeypatch.setattr(Upscaler, "upscale", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        running.deliver(running.run(jobs, upscaler, PLAN), tell)
+    assert len(outcomes(iter(told))) == len(list((tmp_path / "out").iterdir())) == 10
+
+
+def test_a_run_that_can_be_told_to_nobody_ends(tmp_path: Path, upscaler: Upscaler) -> None:
+    def full(event: Event) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with pytest.raises(OSError, match="no space"):
+        running.deliver(running.run(jobs_in(tmp_path, 40), upscaler, PLAN), full)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("read", "write"))]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs named pipes")
+def test_a_pipe_is_read_once_and_one_that_nobody_writes_to_fails_alone(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "PIPE_PATIENCE_AMONG_MANY", 0.2)
+    jobs = jobs_in(tmp_path, 4)
+    paths = [job.source.path for job in jobs if job.source.path is not None]
+    content = paths[2].read_bytes()
+    for path in paths[1:3]:
+        path.unlink()
+        os.mkfifo(path)
+    feeding = threading.Thread(target=paths[2].write_bytes, args=(content,), daemon=True)
+    feeding.start()
+    ended = {outcome.job.source.path: outcome for outcome in outcomes(running.run(jobs, upscaler, PLAN))}
+    assert [ended[path].status for path in paths] == ["done", "failed", "done", "done"]
+    assert "nobody writes" in str(ended[paths[1]].error)
 
 
 def test_a_queue_is_bounded_and_can_be_stopped() -> None:

@@ -137,6 +137,11 @@ class Bars:
             self._progress.update(self._one, completed=done, detail=detail)
             self._progress.update(self._all, completed=self._finished + done)
 
+    def writing(self) -> None:
+        """The current picture is enlarged, and its result on the way to its file."""
+        if self._progress is not None:
+            self._progress.update(self._one, completed=1.0, detail="writing")
+
     def finished(self) -> None:
         """The current picture is done, well or not."""
         self._finished += 1

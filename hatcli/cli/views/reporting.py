@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from hatcli.cli.shared.console import Console, show
+from hatcli.cli.shared.console import Bars, Console, show
 from hatcli.errors import HatError, InputError
 
 if TYPE_CHECKING:
     from hatcli.batch.inputs import Found
     from hatcli.batch.journal import Journal
     from hatcli.batch.plan import Job, Plan
-    from hatcli.batch.run import Outcome
+    from hatcli.batch.run import Event, Outcome
     from hatcli.models.opening import Model
     from hatcli.upscaling.upscaler import Upscaler
 
@@ -34,6 +33,7 @@ class Reporter:
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.failures: list[tuple[str, HatError]] = []
         self.pixels = 0
+        self._told = 0.0  # when `progress` was last emitted
 
     def run(
         self,
@@ -62,28 +62,37 @@ class Reporter:
             self._failed(str(refused.filename), error)
 
     def _drive(self, jobs: list[Job], upscaler: Upscaler, plan: Plan, journals: dict[Path, Journal]) -> None:
-        from hatcli.batch.run import Advanced, Started, run
+        from hatcli.batch.decoder import DecoderProcess
+        from hatcli.batch.run import deliver, run
 
-        told = 0.0
-        with self.console.bars(len(jobs)) as bars, closing(run(jobs, upscaler, plan, journals=journals)) as events:
-            for event in events:
-                if isinstance(event, Started):
-                    bars.picture(event.job.source.label)
-                elif isinstance(event, Advanced):
-                    progress = event.progress
-                    bars.tiles(progress.done, progress.tile, progress.tiles)
-                    if self.as_json and time.monotonic() - told > PROGRESS_EVERY:
-                        told = time.monotonic()
-                        self._emit(
-                            "progress",
-                            input=event.job.source.label,
-                            done=round(progress.done, 4),
-                            tile=progress.tile,
-                            tiles=progress.tiles,
-                        )
-                else:
-                    bars.finished()
-                    self._outcome(event)
+        decoder = DecoderProcess(max_pixels=plan.max_pixels)
+        with self.console.bars(len(jobs)) as bars:
+            deliver(
+                run(jobs, upscaler, plan, journals=journals, decoder=decoder), lambda event: self._tell(event, bars)
+            )
+
+    def _tell(self, event: Event, bars: Bars) -> None:
+        from hatcli.batch.run import Advanced, Started, Writing
+
+        if isinstance(event, Started):
+            bars.picture(event.job.source.label)
+        elif isinstance(event, Writing):
+            bars.writing()
+        elif isinstance(event, Advanced):
+            progress = event.progress
+            bars.tiles(progress.done, progress.tile, progress.tiles)
+            if self.as_json and time.monotonic() - self._told > PROGRESS_EVERY:
+                self._told = time.monotonic()
+                self._emit(
+                    "progress",
+                    input=event.job.source.label,
+                    done=round(progress.done, 4),
+                    tile=progress.tile,
+                    tiles=progress.tiles,
+                )
+        else:
+            bars.finished()
+            self._outcome(event)
 
     def _start(self, jobs: list[Job], upscaler: Upscaler, plan: Plan, model: Model) -> None:
         from hatcli.image.quality import jpeg_quality
