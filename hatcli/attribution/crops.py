@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from hatcli.errors import UsageError
 
-LARGEST_RESULT = 1 << 24  # pixels of a result that is compared whole: 4096 x 4096
+LARGEST_WHOLE = 1 << 24  # pixels of a result that is compared whole: 4096 x 4096
+PART = 1 << 23  # pixels of what is compared of larger ones: seconds of work with a small model, some megabytes
 
 
 @dataclass(frozen=True)

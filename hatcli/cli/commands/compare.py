@@ -130,7 +130,7 @@ def sheet_beside(page: Path, *inputs: Path | None) -> Path:
 
 def chosen_part(text: str | None, low: Pixels, truth: Pixels | None, scale: int, console: Console) -> Crop:
     """What is compared of the picture; that it is not all of it is said."""
-    from hatcli.attribution.crops import LARGEST_RESULT, Crop, most_detailed, parse
+    from hatcli.attribution.crops import LARGEST_WHOLE, PART, Crop, most_detailed, parse
 
     height, width = low.shape[:2]
     if truth is not None and truth.shape[:2] != (height * scale, width * scale):
@@ -138,11 +138,12 @@ def chosen_part(text: str | None, low: Pixels, truth: Pixels | None, scale: int,
             f"the truth has {truth.shape[1]} x {truth.shape[0]} pixels, not {width * scale} x {height * scale}",
             hint="give the factor between the two with --scale",
         )
-    if text is not None:
-        return Crop(0, 0, width, height) if text.lower() == "off" else parse(text, width=width, height=height)
-    part = most_detailed(low, area=LARGEST_RESULT // scale**2)
-    if part != Crop(0, 0, width, height):
-        console.say(f"comparing {part}, where most detail is; --crop off takes all {width} x {height}")
+    if text is not None and text.lower() != "off":
+        return parse(text, width=width, height=height)
+    if text is not None or height * width * scale**2 <= LARGEST_WHOLE:
+        return Crop(0, 0, width, height)
+    part = most_detailed(low, area=PART // scale**2)
+    console.say(f"comparing {part}, where most detail is; --crop off takes all {width} x {height}")
     return part
 
 
