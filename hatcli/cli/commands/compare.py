@@ -11,7 +11,9 @@ import typer
 
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Console, command, show
+from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.model_names import ALL, BICUBIC, installed, listed, told_apart
+from hatcli.cli.shared.option_groups import Running, Talk
 from hatcli.cli.shared.pictures import eight_bits, read_picture, refuse_existing, write
 from hatcli.errors import InputError, UsageError
 
@@ -58,8 +60,10 @@ Lossless = Annotated[
 
 
 @command
+@grouped
 def compare(
     image: Image,
+    *,
     models: Models = None,
     scale: Factor = 4,
     crop: Part = None,
@@ -68,18 +72,8 @@ def compare(
     overwrite: options.Overwrite = False,
     lossless: Lossless = False,
     offline: options.Offline = False,
-    tta: options.Ensemble = False,
-    device: options.Device = "auto",
-    cpu: options.Cpu = False,
-    precision: options.Precision = "auto",
-    fp32: options.Fp32 = False,
-    tile: options.Tile = "auto",
-    overlap: options.Overlap = 32,
-    max_memory: options.MaxMemory = None,
-    threads: options.Threads = None,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    no_progress: options.NoProgress = False,
+    running: Running,
+    talk: Talk,
 ) -> None:
     """Compare models on one picture: a page with slider, zoom and difference, and a contact sheet.
 
@@ -89,20 +83,18 @@ def compare(
     hat compare small.png --models hat-t --truth large.png     with PSNR and SSIM
     """
     from hatcli.attribution import compare as comparing
-    from hatcli.cli.shared.devices import choose_device, run_settings
 
     target = output or image.with_name(f"{image.stem}_compare.html")
     if target.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{target.name} is not the name of a page", hint="end it in .html")
     sheet_file = sheet_beside(target, image, truth)
     refuse_existing([target, sheet_file], image, truth, overwrite=overwrite)
-    console = Console(quiet=quiet, verbose=verbose, progress=not no_progress)
+    console = talk.console()
     whole = eight_bits(read_picture(image, console))
     original = eight_bits(read_picture(truth, console)) if truth is not None else None
     part = chosen_part(crop, whole, original, scale, console)
     low, large = part.of(whole), part.of(original, scale) if original is not None else None
-    settings = run_settings(tile, overlap=overlap, tta=tta, alpha="drop", max_memory=max_memory)
-    choice = choose_device("cpu" if cpu else device, "fp32" if fp32 else precision, threads)
+    settings, choice = running.settings(), running.choice()
     opened = open_models(models, scale, console, offline=offline)
 
     from hatcli.upscaling.upscaler import Upscaler

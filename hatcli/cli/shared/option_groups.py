@@ -1,0 +1,50 @@
+"""Options that several commands take together, as dataclasses for `grouped`: how networks run, what is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hatcli.cli.shared import options
+from hatcli.cli.shared.console import Console
+from hatcli.cli.shared.devices import choose_device, run_settings
+
+if TYPE_CHECKING:
+    from hatcli.upscaling.device import DeviceChoice
+    from hatcli.upscaling.upscaler import Settings
+
+
+@dataclass(frozen=True)
+class Running:
+    """On what, how precisely and in what pieces networks run."""
+
+    tta: options.Ensemble = False
+    device: options.Device = "auto"
+    cpu: options.Cpu = False
+    precision: options.Precision = "auto"
+    fp32: options.Fp32 = False
+    tile: options.Tile = "auto"
+    overlap: options.Overlap = 32
+    max_memory: options.MaxMemory = None
+    threads: options.Threads = None
+
+    def settings(self, *, alpha: str = "drop") -> Settings:
+        """Settings of an Upscaler."""
+        return run_settings(self.tile, overlap=self.overlap, tta=self.tta, alpha=alpha, max_memory=self.max_memory)
+
+    def choice(self) -> DeviceChoice:
+        """Device and precision; sets PyTorch's threads if asked."""
+        device, precision = "cpu" if self.cpu else self.device, "fp32" if self.fp32 else self.precision
+        return choose_device(device, precision, self.threads)
+
+
+@dataclass(frozen=True)
+class Talk:
+    """How much is said, and whether bars are drawn."""
+
+    quiet: options.Quiet = False
+    verbose: options.Verbose = False
+    no_progress: options.NoProgress = False
+
+    def console(self) -> Console:
+        return Console(quiet=self.quiet, verbose=self.verbose, progress=not self.no_progress)
