@@ -123,7 +123,9 @@ class AttentionWeights:
         projection = module.proj.weight.view(channels, heads, width)
         self.proj_weight = F.pad(projection, (0, extra)).reshape(channels, heads * padded)
         self.proj_bias = module.proj.bias
-        self.bias = module.position_bias(index)  # [h, queries, keys]
+        self.dtype = weight.dtype  # of the products; the bias is added to their sums, wide where the kernel can
+        on_cpu = weight.device.type == "cpu"
+        self.bias = module.position_bias(index).to(None if on_cpu else weight.dtype)  # [h, queries, keys]
         self.heads, self.width, self.scale = heads, padded, width**-0.5
 
     def qkv(self, tokens: Tensor, first: int, last: int) -> Tensor:

@@ -57,7 +57,7 @@ def conv_rows_into(
     """The same, written to `result`, with fewer multiplications where that pays: for layers whose rounding what
     follows does not enlarge."""
     rows, have = _around(image, top, bottom, norm)
-    conv.into(result, _padded(rows, have, (top, bottom), image.shape[1]))
+    conv.into(result, _padded(rows.to(conv.conv.weight.dtype), have, (top, bottom), image.shape[1]))
 
 
 def _around(image: Tensor, top: int, bottom: int, norm: nn.LayerNorm | None) -> tuple[Tensor, tuple[int, int]]:

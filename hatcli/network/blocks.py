@@ -78,8 +78,9 @@ class CAB(nn.Module):
         """The ungated features of `norm(x)`, `[B, H, W, C]`, and their gates `[B, 1, 1, C]`, `band` rows at a time."""
         squeeze, expand = winograd.Convolution(self.cab[0]), winograd.Convolution(self.cab[2])
         batch, height, width, _ = x.shape
-        middle = x.new_empty(batch, height, width, squeeze.conv.out_channels)
-        features = torch.empty_like(x)
+        narrow = squeeze.conv.weight.dtype
+        middle = x.new_empty(batch, height, width, squeeze.conv.out_channels, dtype=narrow)
+        features = torch.empty_like(x, dtype=narrow)
         wide = wide_dtype(x.dtype)
 
         def squeezed(top: int, bottom: int) -> None:
@@ -115,7 +116,7 @@ class Mlp(nn.Module):
         """`x += mlp(norm(x))` in place for `[B, rows, W, C]`, `chunk` pixels at a time."""
         for image in x:
             for pixels in image.view(-1, x.shape[-1]).split(chunk):
-                pixels += self.fc2(F.gelu(self.fc1(norm(pixels))))
+                pixels += self(norm(pixels).to(self.fc1.weight.dtype))
 
 
 class DropPath(nn.Module):
@@ -179,7 +180,8 @@ class HAB(nn.Module):
             top, bottom = first_row * size + self.shift, end_row * size + self.shift
             segments = [(top, min(bottom, height)), *([(0, bottom - height)] if bottom > height else [])]
             rows = self.norm1(join([x[:, a:b] for a, b in segments]))
-            windows = rows.new_empty(width // size, end_row - first_row, x.shape[0], size**2, x.shape[-1])
+            shape = (width // size, end_row - first_row, x.shape[0], size**2, x.shape[-1])
+            windows = rows.new_empty(shape, dtype=weights.dtype)
             for pixels, place in matched(rows, windows, size, self.shift):
                 place.copy_(pixels)
             step = max(1, chunk // (windows[0].numel() // windows.shape[-1]))
@@ -294,12 +296,11 @@ class OCAB(WindowProjection):
         batch, height, width, _ = x.shape
         size, halo = self.window_size, self.halo
         rows_a_band = max(1, chunk // (width * size))
-        kept = x.new_zeros(
-            batch, min(rows_a_band * size, height) + 2 * halo, width + 2 * halo, 2 * weights.heads * weights.width
-        )
+        shape = (batch, min(rows_a_band * size, height) + 2 * halo, width + 2 * halo, 2 * weights.heads * weights.width)
+        kept = x.new_zeros(shape, dtype=weights.dtype)
 
         def project(rows: Tensor, start: int) -> None:
-            fresh = weights.qkv(self.norm1(rows), 1, 3).flatten(3)
+            fresh = weights.qkv(self.norm1(rows).to(weights.dtype), 1, 3).flatten(3)
             kept[:, start : start + rows.shape[1], halo : width + halo] = fresh
 
         project(above, halo - above.shape[1])
@@ -317,7 +318,9 @@ class OCAB(WindowProjection):
             if bottom == height:
                 project(below, start + reach - projected)
             projected = reach
-            windows = partition(self.norm1(x[:, top:bottom]), size).contiguous()  # one column may be a view
+            windows = partition(
+                self.norm1(x[:, top:bottom]).to(weights.dtype), size
+            ).contiguous()  # one column may be a view
             larger = self._larger_windows(kept[:, : bottom - top + 2 * halo])
             step = max(1, chunk // (windows[0].numel() // windows.shape[-1]))
             for column in range(0, windows.shape[0], step):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,8 @@ from hatcli.network.parallel import Crew
 CPU_CHUNK_VALUES = 1 << 18  # what a core's caches hold, and enough that threads seldom meet
 CUDA_CHUNK_PIXELS = 1 << 18  # enough to fill a card, few enough to bound temporaries
 HEAD_PIXELS_PER_CHUNK_PIXEL = 4  # the reconstruction head's bands: fewer, larger
+NARROW = (torch.bfloat16, torch.float16)
+PRODUCTS = (".qkv", ".proj", ".fc1", ".fc2", ".cab.0", ".cab.2")  # modules that may work in a narrow type
 
 
 class PatchEmbed(nn.Module):
@@ -73,6 +76,22 @@ class HAT(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+
+    def to(self, *args: Any, **kwargs: Any) -> HAT:
+        """As of any module, but a narrow float type is taken up by the products inside the blocks alone.
+
+        What they add to, the feature maps, and the norms, the channel attention, the convolutions around the blocks and
+        the head stay in float32: rounding there would show in the picture.
+        """
+        device, dtype, non_blocking, memory_format = torch._C._nn._parse_to(*args, **kwargs)
+        narrow = dtype if dtype in NARROW else None
+        layout = {} if memory_format is None else {"memory_format": memory_format}
+        super().to(device=device, dtype=torch.float32 if narrow else dtype, non_blocking=non_blocking, **layout)
+        if narrow is not None:
+            for name, module in self.named_modules():
+                if name.endswith(PRODUCTS):
+                    module.to(narrow)
+        return self
 
     @property
     def num_steps(self) -> int:

@@ -19,8 +19,9 @@ FIXED = 8 << 20  # bytes of small tensors and workspaces; measured peaks from 51
 def run_bytes(network: nn.Module, height: int, width: int, *, device: torch.device, dtype: torch.dtype) -> int:
     """Bytes one run on `height` x `width` pixels takes beyond what is loaded already, its result included.
 
-    For HAT a count of what is alive at its worst instant: in a block three feature maps and the bottleneck's, in the
-    head one feature map, a band of the widest layer and the result. Other networks are taken for 32 maps of 64 channels
+    For HAT a count of what is alive at its worst instant: in a block two feature maps, what its convolutions add and
+    their bottleneck's, in the head one feature map, a band of the widest layer and the result. Feature maps and the
+    head are in float32 whatever the precision. Other networks are taken for 32 maps of 64 channels
     and 3 at the result's size (an ESRGAN x4 measured two thirds of that).
     """
     size = 2 if dtype == torch.bfloat16 else 4
@@ -31,18 +32,19 @@ def run_bytes(network: nn.Module, height: int, width: int, *, device: torch.devi
     padded_height, padded_width = (-(-side // config.window_size) * config.window_size for side in (height, width))
     pixels = padded_height * padded_width
     image = 12 * pixels
-    feature_map = pixels * config.embed_dim * size
-    squeezed = feature_map // config.compress_ratio if config.cab else 0
+    feature_map = pixels * config.embed_dim * 4
+    added = pixels * config.embed_dim * size
+    squeezed = added // config.compress_ratio if config.cab else 0
     self_attention, cross_attention = band_bytes(config, padded_width, crew.chunk, size)
-    convolution = 6 * (config.window_size + 2) * padded_width * config.embed_dim * size
+    convolution = 6 * (config.window_size + 2) * padded_width * config.embed_dim * 4
     body = max(
-        3 * feature_map + squeezed + crew.workers * convolution,
-        3 * feature_map + crew.workers * self_attention,
+        2 * feature_map + added + squeezed + crew.workers * convolution,
+        2 * feature_map + added + crew.workers * self_attention,
         2 * feature_map + crew.workers * cross_attention,
     )
     head_band = crew.spans(padded_height, max(8, crew.chunk // padded_width * HEAD_PIXELS_PER_CHUNK_PIXEL))[0][1]
     scale = config.upscale
-    widest = (head_band + 2) * padded_width * scale**2 * config.num_feat * size
+    widest = (head_band + 2) * padded_width * scale**2 * config.num_feat * 4
     head = feature_map + 3 * crew.workers * widest
     result = 12 * height * width * scale**2
     return int(max(body, head + result) + image + FIXED)
@@ -55,7 +57,7 @@ def band_bytes(config: HATConfig, width: int, chunk: int, size: int) -> tuple[in
     cross-attention keys and values of the band and of the larger windows.
     """
     rows = max(1, chunk // (width * config.window_size)) * config.window_size
-    band = rows * width * config.embed_dim * size
+    band = rows * width * config.embed_dim * 4
     part = chunk * config.embed_dim * size
     keys = (config.overlap_window / config.window_size) ** 2
     return 4 * band + 8 * part, int((4 + 2 * keys) * band + (8 + 4 * keys) * part)

@@ -21,7 +21,7 @@ GROUP = dataclasses.replace(preset("hat", upscale=4), depths=(6,), num_heads=(6,
 def network() -> HAT:
     torch.manual_seed(0)
     model = HAT(GROUP).eval().requires_grad_(False)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
     return model
 
 

@@ -97,7 +97,7 @@ def contestants(shape: str, scale: int, *, precision: str, device: Any, referenc
         if precision in (name, "both"):
             copy = HAT(config).eval()
             copy.load_state_dict(network.state_dict())
-            copy.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            copy.to(device, dtype, memory_format=torch.channels_last)
             found.append(Contestant(f"hat {name}", inference(copy), work, dtype))
     return found
 
