@@ -1,47 +1,157 @@
-"""Files that are whole or absent: a temporary file beside the final name, then one rename."""
+"""Files that are whole or absent: a temporary file beside the final name, then one rename. The one way out for results.
+
+Never through a link, never onto what is not a plain file, and, where asked, never over what is there.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from hatcli.errors import OutputError
+from hatcli.errors import OutputError, UsageError
+from hatcli.folder import Folder, FolderGoneError
+from hatcli.outside import NotPlainError, kind_of
 
 PREFIX, SUFFIX = ".hat-", ".part"  # short: a 255-byte final name must not make the temporary one too long
+_TEMPORARY = re.compile(r"\.hat-[0-9a-f]{12}\.part")
+_TOO_YOUNG = 2.0  # seconds; a file just opened may not have its lock yet
+
+
+class VanishedError(OutputError):
+    """The folder for the results was removed while they were made: the next one would fail alike."""
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(
+    path: Path, *, replace: bool | Callable[[], bool] = True, folder: Folder | None = None
+) -> Iterator[BinaryIO]:
     """A file to write that takes the name `path` when the block ends well, and leaves nothing when it does not.
 
     Opened with the user's umask; flushed to the disk before the rename, so that a power cut leaves the old file or the
-    new one. A symbolic link at `path` is replaced, what it points to stays.
+    new one. Locked as long as it is temporary, so that no other command's clean-up takes it away.
+
+    Args:
+        replace: whether a plain file that is there may be replaced; asked, if it is a function, when the new one is
+            finished, which can be hours after it was begun.
+        folder: the open folder of `path`, if somebody holds it; else it is opened here and held to the end.
 
     Raises:
-        OutputError: the folder is missing or read-only, the disk is full, or the name is too long.
+        OutputError: the folder is missing, read-only or gone, the disk is full, the name is too long, or is that of
+            something else than a plain file.
+        UsageError: a file is there that may not be replaced.
     """
-    temporary = path.parent / f"{PREFIX}{secrets.token_hex(6)}{SUFFIX}"
+    temporary = temporary_name()
     try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with ExitStack() as held:
+            inside = folder or held.enter_context(Folder(path.parent))
+            refuse_odd(path, inside.status(path.name))
+            try:
+                with inside.create(temporary) as file:
+                    hold(file)
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                    if sys.platform != "win32":  # an open file keeps its lock, and can be renamed
+                        _commit(inside, temporary, path, replace)
+                if sys.platform == "win32":
+                    _commit(inside, temporary, path, replace)
+            finally:
+                with suppress(OSError):  # it is gone already when all went well
+                    inside.remove(temporary)
     except OSError as error:
         raise write_error(path, error) from error
-    finally:
-        with suppress(OSError):  # it is gone already when all went well
-            temporary.unlink()
+
+
+def _commit(folder: Folder, temporary: str, path: Path, replace: bool | Callable[[], bool]) -> None:
+    """Give the finished file its name, if it may have it."""
+    while True:
+        there = folder.status(path.name)
+        refuse_odd(path, there)
+        if there is not None and not (replace() if callable(replace) else replace):
+            raise UsageError(f"{path} is there already", hint="add --overwrite to replace it")
+        try:
+            folder.rename(temporary, path.name, replace=there is not None)
+        except FileExistsError:
+            continue  # it appeared since the look
+        return
+
+
+def refuse_odd(path: Path, status: os.stat_result | None) -> None:
+    """Refuse to put a file in the place of a link, a device or a folder.
+
+    Raises:
+        OutputError: `status` is of such a thing.
+    """
+    if status is not None and (kind := kind_of(status)):
+        hints = {"a device": "use -o - and let the shell send it there", "a folder": "name a file"}
+        hint = hints.get(kind, "remove it, or choose another name with -o")
+        raise OutputError(f"{path} is {kind}, and only plain files are replaced", hint=hint)
+
+
+def temporary_name() -> str:
+    """A name that nothing has and that a clean-up knows."""
+    return f"{PREFIX}{secrets.token_hex(6)}{SUFFIX}"
+
+
+def sweep(folders: set[Path]) -> int:
+    """Remove what killed runs left in these folders: temporary files that nobody holds. Returns how many."""
+    removed = 0
+    for path in folders:
+        with suppress(OSError), Folder(path) as folder:  # missing, or not ours to list
+            for name in filter(_TEMPORARY.fullmatch, folder.names()):
+                with suppress(OSError):  # gone meanwhile, or not ours to remove
+                    removed += _remove_if_dead(folder, name)
+    return removed
+
+
+def _remove_if_dead(folder: Folder, name: str) -> bool:
+    with folder.open(name) as file:
+        if time.time() - os.fstat(file.fileno()).st_mtime <= _TOO_YOUNG or not _lock(file):
+            return False
+        if sys.platform != "win32":
+            folder.remove(name)
+    if sys.platform == "win32":
+        folder.remove(name)  # refused as long as somebody has it open
+    return True
+
+
+def hold(file: BinaryIO) -> None:
+    """Mark a temporary file as somebody's; on Windows an open file cannot be removed anyway."""
+    _lock(file)  # where a file system has no locks, nothing is ever cleaned up: `_lock` fails there, too
+
+
+def _lock(file: BinaryIO) -> bool:
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def write_error(path: Path, error: OSError) -> OutputError:
     """What an operating system's refusal to write `path` means, in a line and a hint."""
     name = path.name
+    if isinstance(error, FolderGoneError):
+        return VanishedError(
+            f"the folder {path.parent} was removed while it was written to", hint="the same command begins it again"
+        )
+    if isinstance(error, NotPlainError):
+        return OutputError(
+            f"{error.filename} is not written to: {error.strerror}",
+            hint="remove it, or choose another place with -o",
+        )
     reasons = {
         errno.ENOSPC: (f"the disk is full while writing {name}", "free some space, or write elsewhere with -o"),
         errno.EDQUOT: (

@@ -15,6 +15,8 @@ PACKAGE = Path(hatcli.__file__).parent
 FLOORS = {
     "errors": 0,
     "atomic": 0,
+    "folder": 0,
+    "outside": 0,
     "network": 1,
     "image": 1,
     "models": 1,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from hatcli.atomic import PREFIX, SUFFIX, write_error
+from hatcli.atomic import refuse_odd, temporary_name, write_error
 from hatcli.batch.journal import Journal
-from hatcli.batch.plan import Job, Plan
+from hatcli.batch.plan import Job, Plan, reason_to_skip
 from hatcli.errors import OutputError, UsageError
 
 
@@ -58,7 +57,7 @@ def check_targets(jobs: list[Job]) -> None:
     """
     for folder in {job.output.parent for job in jobs if job.output is not None}:
         existing = _existing(folder)
-        probe = existing / f"{PREFIX}{secrets.token_hex(6)}{SUFFIX}"
+        probe = existing / temporary_name()
         try:
             with open(probe, "xb"):
                 pass
@@ -95,20 +94,29 @@ def _existing(folder: Path) -> Path:
 
 
 def refuse_existing(jobs: list[Job], plan: Plan, journals: dict[Path, Journal]) -> None:
-    """Stop, before any work, at outputs that no journal knows and that may neither be replaced nor passed over.
+    """Stop, before any work, at outputs that may neither be replaced nor passed over.
+
+    Those are: what no journal knows, what was changed since it was made and would be made otherwise now, and whatever
+    is no plain file.
 
     Raises:
         UsageError: naming the first of them.
+        OutputError: naming a link, a device or a folder.
     """
-    if plan.overwrite or plan.skip_existing:
-        return
-    existing = [
-        job.output
-        for job in jobs
-        if job.output is not None
-        and os.path.lexists(job.output)
-        and not (job.root is not None and journals[job.root].knows(job.output))
-    ]
+    existing: list[tuple[Path, str]] = []
+    for job in jobs:
+        if job.output is None or not os.path.lexists(job.output):
+            continue
+        with suppress(OSError):
+            refuse_odd(job.output, job.output.lstat())
+        if plan.overwrite or reason_to_skip(job, plan, journals):
+            continue
+        journal = journals.get(job.root) if job.root is not None else None
+        if journal is None or not journal.knows(job.output):
+            existing.append((job.output, "exists already"))
+        elif not journal.has_made(job.output):
+            existing.append((job.output, "was changed since hat made it"))
     if existing:
         more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
-        raise UsageError(f"{existing[0]} exists already{more}", hint="add --overwrite or --skip-existing")
+        output, why = existing[0]
+        raise UsageError(f"{output} {why}{more}", hint="add --overwrite or --skip-existing")

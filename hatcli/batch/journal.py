@@ -20,20 +20,93 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from hatcli.atomic import write_error
 from hatcli.batch.reading import Stamp
-from hatcli.errors import UsageError
+from hatcli.errors import OutputError, UsageError
+from hatcli.folder import Folder, FolderGoneError
+from hatcli.outside import NotPlainError, open_plain
 
 NAME = ".hat-journal"
 _LOCKED_BYTE = 1 << 40  # far behind any content: Windows locks bytes against reading, too
+_BLOCK = 1 << 20  # bytes
+_LONGEST_LINE = 1 << 16  # bytes; hat writes a few hundred
+_MOST_BYTES = 1 << 30  # of a journal that is read: some millions of results
 
 
-class Journal:
-    """The journal of the results below one folder.
+class Records:
+    """What the journal of one folder says; a missing one says nothing.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        OutputError: there is something under the journal's name that cannot be read, or is no plain file.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / NAME
+        self._root = root
+        self._lines: dict[str, str] = {}  # a hundred thousand as text take a third of what dicts would
+        self._earlier: dict[str, list[str]] = {}
+        self._runs: set[str] = set()
+        self._read()
+
+    def _read(self) -> None:
+        self._lines.clear()
+        self._earlier.clear()
+        try:
+            with open_plain(self.path, follow=False) as file:
+                for line in _lines(file):
+                    self._take(line)
+        except FileNotFoundError:
+            return
+        except NotPlainError as error:
+            raise OutputError(
+                f"the journal {self.path} is not used: {error.strerror}", hint="remove it, or write elsewhere with -o"
+            ) from None
+        except OSError as error:
+            raise write_error(self.path, error) from error
+
+    def _take(self, line: str) -> None:
+        fields = _fields(line)
+        if "settings" in fields:
+            self._runs.add(str(fields.get("run")))
+        elif isinstance(key := fields.get("output"), str):
+            self._note(key, line)
+
+    def _note(self, key: str, line: str) -> None:
+        before = self._lines.get(key)
+        if before is not None and before != line:
+            self._earlier.setdefault(key, []).append(before)
+        self._lines[key] = line
+
+    def knows(self, output: Path) -> bool:
+        """Whether a run has made, or was about to make, a result of this name."""
+        return self._key(output) in self._lines
+
+    def source_of(self, output: Path) -> str | None:
+        """The absolute path of the picture that a result was last made from."""
+        source = _fields(self._lines.get(self._key(output), "")).get("input")
+        return source if isinstance(source, str) else None
+
+    def has_made(self, output: Path) -> bool:
+        """Whether what is there under this name is what a run made, unchanged: it may be replaced."""
+        key = self._key(output)
+        lines = [self._lines[key], *self._earlier.get(key, [])] if key in self._lines else []
+        stamps = [stamp for line in lines if (stamp := _stamp(_fields(line).get("made"))) is not None]
+        return _is_one_of(output, stamps)
+
+    def _key(self, output: Path) -> str:
+        return Path(os.path.relpath(output, self._root)).as_posix()
+
+
+class Journal(Records):
+    """The journal of the results below one folder, and that folder itself, held open while results go there.
 
     Args:
         root: the folder.
@@ -41,29 +114,13 @@ class Journal:
     """
 
     def __init__(self, root: Path, settings: Mapping[str, Any]) -> None:
-        self.path = root / NAME
-        self._root, self._settings = root, settings
+        self._settings = settings
         canonical = json.dumps(settings, sort_keys=True)
         self._run = hashlib.sha256(canonical.encode()).hexdigest()[:16]
         self._file: BinaryIO | None = None
+        self._folder: Folder | None = None
         self._lock = threading.Lock()
-        self._lines: dict[str, str] = {}
-        self._runs: set[str] = set()
-        self._read()
-
-    def _read(self) -> None:
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise write_error(self.path, error) from error
-        for line in content.decode("utf-8", "replace").split("\n"):
-            fields = _fields(line)
-            if "settings" in fields:
-                self._runs.add(str(fields.get("run")))
-            elif isinstance(fields.get("output"), str):
-                self._lines[fields["output"]] = line  # a hundred thousand as text take a third of what dicts would
+        super().__init__(root)
 
     def open(self) -> None:
         """Make ready to record; what another run may have recorded meanwhile is read again.
@@ -73,38 +130,57 @@ class Journal:
             OutputError: the folder cannot be written.
         """
         try:
-            self._root.mkdir(parents=True, exist_ok=True)
-            self._file = open(self.path, "ab+")  # noqa: SIM115  (open as long as the run)
+            self._folder = Folder(self._root, make=True)
+            self._file = self._folder.append(NAME)
         except OSError as error:
+            self.close()
             raise write_error(self.path, error) from error
         if not _lock(self._file):
-            self._file.close()
-            self._file = None
+            self.close()
             raise UsageError(f"another run writes to {self._root}", hint="wait until it has ended")
         self._read()
-        if self._file.tell() and not _ends_with_newline(self._file):
+        if self._file.seek(0, os.SEEK_END) and not _ends_with_newline(self._file):
             self._append_text("\n")  # ends the line a kill has torn
         if self._run not in self._runs:
             self._append({"run": self._run, "settings": self._settings})
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Let go of file and folder."""
+        for held in (self._file, self._folder):
+            if held is not None:
+                held.close()
+        self._file = self._folder = None
 
-    def knows(self, output: Path) -> bool:
-        """Whether a run has made, or was about to make, a result of this name: it may be replaced."""
-        return self._key(output) in self._lines
+    def folder_of(self, output: Path) -> Folder:
+        """The open folder that a result goes to, made if missing; found from the held one, never through a link.
+
+        Raises:
+            OutputError: there is no such folder and it cannot be made, or the held one is gone.
+        """
+        assert self._folder is not None, "the journal is not open"
+        try:
+            return self._folder.below(*Path(os.path.relpath(output.parent, self._root)).parts)
+        except OSError as error:
+            raise write_error(output.parent if isinstance(error, FolderGoneError) else output, error) from error
 
     def is_finished(self, output: Path, source: Path) -> bool:
         """Whether the result is there as it was made, from this very input, with these very settings."""
+        return self._is_of(output, source) and _is_one_of(output, self._made(output))
+
+    def was_changed(self, output: Path, source: Path) -> bool:
+        """Whether the result was made from this very input with these very settings, and somebody changed it since."""
+        return self._is_of(output, source) and os.path.lexists(output) and not self.has_made(output)
+
+    def _is_of(self, output: Path, source: Path) -> bool:
         fields = _fields(self._lines.get(self._key(output), ""))
-        made, origin = _stamp(fields.get("made")), _stamp(fields.get("from"))
-        if fields.get("run") != self._run or made is None or origin is None:
+        origin = _stamp(fields.get("from"))
+        if fields.get("run") != self._run or origin is None:
             return False
-        moved = fields.get("input") != str(source.absolute())
-        return _is_still(output, made, trust_time=True) and _is_still(source, origin, trust_time=not moved)
+        return _is_still(source, origin, trust_time=fields.get("input") == str(source.absolute()))
+
+    def _made(self, output: Path) -> list[Stamp]:
+        stamp = _stamp(_fields(self._lines.get(self._key(output), "")).get("made"))
+        return [] if stamp is None else [stamp]
 
     def record(self, output: Path, source: Path, *, origin: Stamp, made: Stamp) -> None:
         """Note a result that is about to take its name; returns when the note is on the disk."""
@@ -120,15 +196,12 @@ class Journal:
             key=key,
         )
 
-    def _key(self, output: Path) -> str:
-        return Path(os.path.relpath(output, self._root)).as_posix()
-
     def _append(self, fields: Mapping[str, Any], *, key: str | None = None) -> None:
         line = json.dumps(fields)  # ASCII: names that are not UTF-8 survive as escapes
         with self._lock:
             self._append_text(line + "\n")
             if key is not None:
-                self._lines[key] = line
+                self._note(key, line)
 
     def _append_text(self, text: str) -> None:
         assert self._file is not None, "the journal is not open"
@@ -140,19 +213,44 @@ class Journal:
             raise write_error(self.path, error) from error
 
 
+def records_above(path: Path) -> list[Records]:
+    """The journals in a file's folder and in those above it, the nearest first; odd ones are passed over."""
+    found = []
+    for folder in path.absolute().parents:
+        with suppress(OutputError):
+            if os.path.lexists(folder / NAME):
+                found.append(Records(folder))
+    return found
+
+
 def stamp_file(path: Path) -> Stamp:
-    """The stamp of a file as it is now."""
-    with open(path, "rb") as file:
-        status = os.fstat(file.fileno())
-        digest = hashlib.file_digest(file, "sha256")
+    """The stamp of a plain file as it is now."""
+    with open_plain(path) as file:
+        return stamp_open(file)
+
+
+def stamp_open(file: BinaryIO) -> Stamp:
+    """The stamp of an open file, all written to the disk's cache."""
+    file.seek(0)
+    status, digest = os.fstat(file.fileno()), hashlib.sha256()
+    while block := file.read(_BLOCK):
+        digest.update(block)
     return Stamp(status.st_size, status.st_mtime_ns, digest.hexdigest())
+
+
+def _lines(file: BinaryIO) -> Iterator[str]:
+    """Lines of a length that hat may have written; the rest of longer ones is passed over in pieces."""
+    taken = 0
+    while taken < _MOST_BYTES and (line := file.readline(_LONGEST_LINE)):
+        taken += len(line)
+        yield line.decode("utf-8", "replace").rstrip("\n")
 
 
 def _fields(line: str) -> dict[str, Any]:
     """What a line says; nothing if it is torn."""
     try:
         fields = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
 
@@ -162,6 +260,11 @@ def _stamp(values: Any) -> Stamp | None:
         case [int(size), int(modified), str(sha256)]:
             return Stamp(size, modified, sha256)
     return None
+
+
+def _is_one_of(path: Path, stamps: list[Stamp]) -> bool:
+    """Whether a plain file is what one of these stamps says."""
+    return not path.is_symlink() and any(_is_still(path, stamp, trust_time=True) for stamp in stamps)
 
 
 def _is_still(path: Path, stamp: Stamp, *, trust_time: bool) -> bool:

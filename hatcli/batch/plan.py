@@ -90,6 +90,9 @@ def reason_to_skip(job: Job, plan: Plan, journals: dict[Path, Journal]) -> str |
     if job.output is None:
         return None
     journal = journals.get(job.root) if job.root is not None else None
-    if journal is not None and job.source.path is not None and journal.is_finished(job.output, job.source.path):
-        return "it is finished already"
+    if journal is not None and job.source.path is not None:
+        if journal.is_finished(job.output, job.source.path):
+            return "it is finished already"
+        if not plan.overwrite and journal.was_changed(job.output, job.source.path):
+            return "its result was changed since; --overwrite makes it again"
     return "its output exists" if plan.skip_existing and os.path.lexists(job.output) else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from hatcli.atomic import VanishedError
 from hatcli.batch import streams
 from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.bugs import BugReport
@@ -197,6 +198,8 @@ def _until_failure(events: Iterator[Event], plan: Plan) -> Iterator[Event]:
 
 def disk_ended(error: HatError) -> bool:
     """Whether a failure says that nothing more can be written."""
+    if isinstance(error, VanishedError):
+        return True
     cause = error.__cause__
     return isinstance(error, OutputError) and isinstance(cause, OSError) and cause.errno in _END_OF_DISK
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import io
 import os
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from hatcli.atomic import PREFIX, SUFFIX, replacing, write_error
+from hatcli.atomic import replacing, write_error
 from hatcli.batch.bounded_queue import BoundedQueue
-from hatcli.batch.journal import Journal, stamp_file
+from hatcli.batch.journal import Journal, stamp_open
 from hatcli.batch.naming import check_ending
 from hatcli.batch.plan import Job
 from hatcli.batch.reading import Stamp
 from hatcli.errors import UsageError
+from hatcli.folder import Folder
 from hatcli.image import animation, encode
 from hatcli.image.animation import Animation
 from hatcli.image.encode import EncodeOptions
@@ -84,30 +83,39 @@ def write(result: Result, *, options: EncodeOptions, overwrite: bool, journal: J
     """The result to its file, atomically, or to stdout; returns what the format could not hold, a sentence each.
 
     Args:
-        overwrite: replace a file that no journal knows, too.
+        overwrite: replace a file that no journal knows, or that was changed since, too.
         journal: where the result is noted, as made from its origin.
 
     Raises:
         OutputError: the file cannot be written, or the format cannot hold the picture.
-        UsageError: a file is there that was not when the run began.
+        UsageError: a file is there that may not be replaced, maybe since a moment ago.
         UnfinishedError: its rows ended early.
     """
     output = result.job.output
     if output is None:
         return _to_stdout(result, options)
-    if os.path.lexists(output) and not (overwrite or (journal is not None and journal.knows(output))):
+
+    def may_replace() -> bool:
+        return overwrite or (journal is not None and journal.has_made(output))
+
+    if os.path.lexists(output) and not may_replace():
         raise UsageError(f"{output} is there already", hint="add --overwrite to replace it")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(output.parent, error) from error
-    with replacing(output) as file:
-        _hold(file)
+    with _folder(output, journal) as folder, replacing(output, replace=may_replace, folder=folder) as file:
         lost = _encode(result, file, options)
         if journal is not None and result.job.source.path is not None:
             file.flush()
-            journal.record(output, result.job.source.path, origin=result.origin, made=stamp_file(Path(file.name)))
+            journal.record(output, result.job.source.path, origin=result.origin, made=stamp_open(file))
     return lost
+
+
+def _folder(output: Path, journal: Journal | None) -> Folder:
+    """The folder of a result, made if missing."""
+    if journal is not None:
+        return journal.folder_of(output)
+    try:
+        return Folder(output.parent, make=True)
+    except OSError as error:
+        raise write_error(output.parent, error) from error
 
 
 def _encode(result: Result, file: BinaryIO, options: EncodeOptions) -> list[str]:
@@ -159,37 +167,3 @@ def _to_stdout(result: Result, options: EncodeOptions) -> list[str]:
     except OSError as error:
         raise write_error(Path("stdout"), error) from error
     return lost
-
-
-def sweep(folders: set[Path]) -> int:
-    """Remove what killed runs left in these folders: temporary files that nobody holds. Returns how many."""
-    removed = 0
-    for folder in folders:
-        for path in folder.glob(f"{PREFIX}*{SUFFIX}") if folder.is_dir() else ():
-            with suppress(OSError):  # gone meanwhile, or not ours to remove
-                if time.time() - path.stat().st_mtime > _TOO_YOUNG and not _is_held(path):
-                    path.unlink()
-                    removed += 1
-    return removed
-
-
-def _hold(file: BinaryIO) -> None:
-    """Mark a temporary file as somebody's; on Windows an open file cannot be removed anyway."""
-    if sys.platform != "win32":
-        import fcntl
-
-        with suppress(OSError):  # a file system without locks; then nothing is ever swept there, see `_is_held`
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _is_held(path: Path) -> bool:
-    if sys.platform == "win32":
-        return False
-    import fcntl
-
-    with open(path, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False

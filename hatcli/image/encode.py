@@ -126,7 +126,7 @@ def write(
         raise UsageError(f"{path.name} has no suffix that says its format", hint=f"use one of {known}")
     if not overwrite and _exists(path):
         raise UsageError(f"{path} is there already", hint="add --overwrite to replace it")
-    with replacing(path) as file:
+    with replacing(path, replace=overwrite) as file:
         return write_into(file, picture, format=format, options=options)
 
 

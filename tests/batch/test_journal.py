@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hatcli.atomic import sweep
 from hatcli.batch.journal import NAME, Journal, stamp_file
-from hatcli.batch.writing import sweep
 from hatcli.errors import OutputError, UsageError
 
 SETTINGS = {"scale": 2, "model": "abc"}
@@ -40,7 +41,7 @@ def again(output: Path, settings: dict[str, object] | None = None) -> Journal:
 def test_finished_work_is_known_to_a_later_run(made: tuple[Path, Path]) -> None:
     source, output = made
     assert again(output).is_finished(output, source)
-    assert again(output).knows(output)
+    assert again(output).has_made(output)
     assert not again(output).knows(output.with_name("b_x2.png"))
 
 
@@ -48,24 +49,66 @@ def _touch(path: Path) -> None:
     os.utime(path, ns=(1, 1))
 
 
-CHANGES: dict[str, Callable[[Path, Path], object]] = {
-    "another input": lambda source, output: source.write_bytes(b"INPUT"),
-    "a longer input": lambda source, output: source.write_bytes(b"input and more"),
-    "a truncated output": lambda source, output: output.write_bytes(b"res"),
-    "another output": lambda source, output: output.write_bytes(b"RESULT"),
-    "no output": lambda source, output: output.unlink(),
+CHANGES: dict[str, tuple[Callable[[Path, Path], object], bool]] = {  # and whether the result is the run's still
+    "another input": (lambda source, output: source.write_bytes(b"INPUT"), True),
+    "a longer input": (lambda source, output: source.write_bytes(b"input and more"), True),
+    "a truncated output": (lambda source, output: output.write_bytes(b"res"), False),
+    "another output": (lambda source, output: output.write_bytes(b"RESULT"), False),
+    "no output": (lambda source, output: output.unlink(), False),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_changed_is_made_again(made: tuple[Path, Path], change: str) -> None:
+def test_what_changed_is_not_finished_and_what_others_changed_is_theirs(made: tuple[Path, Path], change: str) -> None:
     source, output = made
-    CHANGES[change](source, output)
+    changed, ours = CHANGES[change]
+    changed(source, output)
     for path in made:
         if path.exists():
             os.utime(path, ns=(5, 5))  # the time alone could not tell
     assert not again(output).is_finished(output, source)
-    assert again(output).knows(output)
+    assert again(output).has_made(output) is ours
+    assert again(output).was_changed(output, source) is (output.exists() and not ours)
+
+
+def test_a_result_of_an_earlier_way_stays_the_runs_own(made: tuple[Path, Path]) -> None:
+    source, output = made
+    origin, old = stamp_file(source), stamp_file(output)
+    journal = Journal(output.parent, {"scale": 3})
+    journal.open()
+    journal.record(output, source, origin=origin, made=replace(old, sha256="0" * 64, size=7))
+    journal.close()  # killed between the note and the name: the old file is still there
+    later = Journal(output.parent, {"scale": 3})
+    assert not later.is_finished(output, source)
+    assert later.has_made(output)
+    later.open()  # which reads the journal once more
+    later.close()
+    assert later.has_made(output)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links and pipes")
+@pytest.mark.parametrize("odd", ["a link", "a link to nothing", "a pipe", "a folder"])
+def test_a_journal_that_is_no_plain_file_is_refused_untouched(tmp_path: Path, odd: str) -> None:
+    victim, path = tmp_path / "victim.rc", tmp_path / "out" / NAME
+    path.parent.mkdir()
+    if odd != "a link to nothing":
+        victim.write_text("precious\n")
+    if odd.startswith("a link"):
+        path.symlink_to(victim)
+    elif odd == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises(OutputError, match=f"{odd.removesuffix(' to nothing')}|folder"):
+        Journal(path.parent, SETTINGS).open()
+    assert not victim.exists() if odd == "a link to nothing" else victim.read_text() == "precious\n"
+
+
+def test_nested_and_endless_lines_are_passed_over(made: tuple[Path, Path]) -> None:
+    source, output = made
+    with open(output.parent / NAME, "ab") as file:
+        file.write(b"[" * 60_000 + b"\n" + b'{"output":' * 6_000 + b"\n" + b"x" * 3_000_000 + b"\n")
+    assert again(output).is_finished(output, source)
 
 
 def test_other_settings_make_it_again(made: tuple[Path, Path]) -> None:
@@ -142,7 +185,10 @@ def test_settings_are_written_once_for_each_way(made: tuple[Path, Path]) -> None
 def test_only_temporary_files_that_nobody_holds_are_swept(tmp_path: Path) -> None:
     import fcntl
 
-    left, held, young, other = (tmp_path / name for name in (".hat-1.part", ".hat-2.part", ".hat-3.part", "x.part"))
+    left, held, young, other = (
+        tmp_path / name
+        for name in (f".hat-{1:012x}.part", f".hat-{2:012x}.part", f".hat-{3:012x}.part", ".hat-mine.part")
+    )
     for path in (left, held, young, other):
         path.write_bytes(b"")
     for path in (left, held, other):

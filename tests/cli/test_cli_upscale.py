@@ -54,11 +54,77 @@ def test_a_second_run_makes_only_what_is_not_true_any_more(folder: Path, weights
     (out / "1_x2.png").unlink()
     shutil.copy(folder / "0.png", folder / "2.png")
     ended = kinds(*again)
-    assert {name for name, kind in ended.items() if kind == "done"} == {"0.png", "1.png", "2.png"}
+    assert {name for name, kind in ended.items() if kind == "done"} == {"1.png", "2.png"}
+    assert (out / "0_x2.png").read_bytes() == contents[0][:-20]  # somebody did that
+    assert kinds(*again, "--overwrite")["0.png"] == "done"
     assert (out / "0_x2.png").read_bytes() == contents[0]
     assert (out / "1_x2.png").read_bytes() == contents[1]
     assert set(kinds(*again, "--compression", "9").values()) == {"done"}
     assert not list(out.rglob(".hat-*.part"))
+
+
+def test_a_result_that_was_retouched_is_kept_and_told(folder: Path, weights: Path) -> None:
+    out = folder.parent / "out"
+    assert hat(folder, "-o", out, "-n", weights).exit_code == 0
+    with Image.open(out / "3_x2.png") as image:
+        image.rotate(180).save(out / "3_x2.png")
+    retouched = (out / "3_x2.png").read_bytes()
+    result = hat(folder, "-o", out, "-n", weights)
+    assert result.exit_code == 0
+    assert "3.png: its result was changed since" in result.stderr
+    assert "3_x2.png was changed since hat made it" in refused(
+        hat(folder, "-o", out, "-n", weights, "--compression", "1"), 2
+    )
+    assert (out / "3_x2.png").read_bytes() == retouched
+    assert kinds(folder, "-o", out, "-n", weights, "--overwrite")["3.png"] == "done"
+    assert (out / "3_x2.png").read_bytes() != retouched
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="needs devices")
+def test_a_device_as_output_is_refused_before_any_work_and_stays(folder: Path, weights: Path, tmp_path: Path) -> None:
+    before = Path("/dev/null").lstat()
+    result = hat(folder / "0.png", "-o", "/dev/null", "-f", "png", "-n", weights, "--overwrite")
+    assert "is a device" in refused(result, 5)
+    assert (Path("/dev/null").lstat().st_ino, Path("/dev/null").lstat().st_mode) == (before.st_ino, before.st_mode)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links and signals")
+def test_an_output_folder_that_becomes_a_link_to_the_originals_hurts_none(tmp_path: Path, weights: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for place in range(80):
+        Image.new("RGB", (64, 64), (place % 256, 9, 9)).save(folder / f"{place:03}.png")
+    originals = {path.name: path.read_bytes() for path in folder.iterdir()}
+    process = running(folder, out, weights, "--suffix", "", "--overwrite")
+    while process.poll() is None and len(list(out.glob("*.png"))) < 3:
+        time.sleep(0.01)
+    out.rename(tmp_path / "moved")
+    out.symlink_to(folder, target_is_directory=True)
+    _, stderr = process.communicate(timeout=120)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == originals, stderr
+    assert len(list((tmp_path / "moved").glob("*.png"))) == 80
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open folder cannot be removed there")
+def test_an_output_folder_removed_in_the_middle_ends_the_run_and_the_next_one_works(
+    tmp_path: Path, weights: Path
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for place in range(60):
+        Image.new("RGB", (64, 64), (place % 256, 9, 9)).save(folder / f"{place:03}.png")
+    process = running(folder, out, weights)
+    while process.poll() is None and len(list(out.glob("*.png"))) < 3:
+        time.sleep(0.01)
+    out.rename(tmp_path / "gone")
+    shutil.rmtree(tmp_path / "gone")
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 5, stderr
+    assert b"was removed while" in stderr
+    assert b"Traceback" not in stderr
+    assert not out.exists()
+    assert set(kinds(folder, "-o", out, "-n", weights).values()) == {"done"}
 
 
 def test_a_result_that_no_journal_knows_is_refused_before_any_work(folder: Path, weights: Path) -> None:
@@ -155,8 +221,9 @@ def test_any_name_is_enlarged_and_printed_harmlessly(tmp_path: Path, weights: Pa
     assert len([path for path in (tmp_path / "out").iterdir() if path.name != NAME]) == count - 1
 
 
-def running(folder: Path, out: Path, weights: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "hatcli", "upscale", str(folder), "-o", str(out), "-n", str(weights), "--cpu"]
+def running(folder: Path, out: Path, weights: Path, *options: str) -> subprocess.Popen[bytes]:
+    named = [str(folder), "-o", str(out), "-n", str(weights), *options]
+    command = [sys.executable, "-m", "hatcli", "upscale", *named, "--cpu"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([*command, "--threads", "1"], stderr=subprocess.PIPE, env=environment)
 

@@ -77,12 +77,12 @@ def upscale(
     if overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing contradict each other", hint="give one of them")
 
+    from hatcli.atomic import sweep
     from hatcli.batch import checks
     from hatcli.batch.inputs import STREAM, find
     from hatcli.batch.jobs import plan_jobs
     from hatcli.batch.naming import Naming
     from hatcli.batch.plan import Plan, journals_of
-    from hatcli.batch.writing import sweep
     from hatcli.cli.views.reporting import Reporter
     from hatcli.image.decode import DEFAULT_MAX_PIXELS
     from hatcli.image.encode import EncodeOptions
