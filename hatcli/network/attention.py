@@ -152,6 +152,7 @@ class WindowProjection(nn.Module):
     def __init__(self, dim: int, num_heads: int, table_rows: int, *, qkv_bias: bool) -> None:
         super().__init__()
         self.dim, self.num_heads = dim, num_heads
+        self.attend = attend  # with gradients; training may put a faster form of the same formula here
         self.relative_position_bias_table = nn.Parameter(torch.zeros(table_rows, num_heads))
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = nn.Linear(dim, dim)

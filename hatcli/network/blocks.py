@@ -125,11 +125,12 @@ class DropPath(nn.Module):
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
+        self.generator: torch.Generator | None = None  # of the random numbers; None: PyTorch's own
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
             return x
-        keep = x.new_empty(x.shape[0], *(1,) * (x.ndim - 1)).bernoulli_(1 - self.rate)
+        keep = x.new_empty(x.shape[0], *(1,) * (x.ndim - 1)).bernoulli_(1 - self.rate, generator=self.generator)
         return x * keep / (1 - self.rate)
 
 
@@ -227,7 +228,7 @@ class HAB(nn.Module):
         inner_columns = columns - 1 if last_column else columns
         inner_rows = rows - 1 if last_row is None else 0 if last_row else rows
         if not self.shift or (inner_columns, inner_rows) == (columns, rows):
-            return attend(query, key, value, biases[0], scale=weights.scale)
+            return self.attn.attend(query, key, value, biases[0], scale=weights.scale)
         attended = torch.empty_like(query)
         for bias, column_span, row_span in (
             (biases[0], slice(None, inner_columns), slice(None, inner_rows)),
@@ -237,7 +238,7 @@ class HAB(nn.Module):
         ):
             place = (column_span, row_span)
             if query[place].numel():
-                attended[place] = attend(query[place], key[place], value[place], bias, scale=weights.scale)
+                attended[place] = self.attn.attend(query[place], key[place], value[place], bias, scale=weights.scale)
         return attended
 
 
@@ -270,7 +271,7 @@ class OCAB(WindowProjection):
         windows = torch.unflatten(partition(query.flatten(3), self.window_size), -1, (weights.heads, weights.width))
         larger = self._larger_windows(keys_values).flatten(3, 4)
         key, value = torch.unflatten(larger, -1, (2, weights.heads, weights.width)).unbind(-3)
-        attended = weights.project(attend(windows, key, value, weights.bias, scale=weights.scale))
+        attended = weights.project(self.attend(windows, key, value, weights.bias, scale=weights.scale))
         x = x + merge(attended, self.window_size)
         result: Tensor = x + self.mlp(self.norm2(x))
         return result

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import torch
 
@@ -17,7 +18,10 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class PatchSampler:
-    """Endless random batches from pairs, pictures weighted by area; flips and quarter turns; low patches degraded."""
+    """Endless random batches from pairs, pictures weighted by area; flips and quarter turns; low patches degraded.
+
+    With `candidates` above 1 a share of the patches, `detail_share`, is the one with the most detail of so many places.
+    """
 
     def __init__(
         self,
@@ -28,8 +32,11 @@ class PatchSampler:
         seed: int,
         rank: int = 0,
         degradation: Degradation | None = None,
+        candidates: int = 1,
+        detail_share: float = 1.0,
     ) -> None:
         self.pairs, self.batch, self.patch, self.degradation = pairs, batch, patch, degradation
+        self.candidates, self.detail_share = candidates, detail_share
         self.random = np.random.default_rng([seed, rank])
         areas = np.array([pair.size[0] * pair.size[1] for pair in pairs], dtype=np.float64)
         self.shares = areas / areas.sum()
@@ -59,7 +66,7 @@ class PatchSampler:
     def _patches(self, low: Pixels, high: Pixels) -> tuple[Pixels, Pixels]:
         """One place in both resolutions; a degraded patch is cut from a larger one, anywhere in its block grid."""
         scale = high.shape[0] // low.shape[0]
-        top, left = (int(self.random.integers(side - self.patch + 1)) for side in low.shape[:2])
+        top, left = self._place(low)
         wanted = high[top * scale : (top + self.patch) * scale, left * scale : (left + self.patch) * scale]
         if self.degradation is None:
             return low[top : top + self.patch, left : left + self.patch], wanted
@@ -70,6 +77,26 @@ class PatchSampler:
         of = high[first_y * scale : (first_y + height) * scale, first_x * scale : (first_x + width) * scale]
         degraded = self.degradation(large, of, self.random)
         return degraded[before_y : before_y + self.patch, before_x : before_x + self.patch], wanted
+
+    def _place(self, low: Pixels) -> tuple[int, int]:
+        """Top and left of the next patch."""
+        chosen = self.candidates > 1 and self.random.random() < self.detail_share
+        places = [
+            (
+                int(self.random.integers(low.shape[0] - self.patch + 1)),
+                int(self.random.integers(low.shape[1] - self.patch + 1)),
+            )
+            for _ in range(self.candidates if chosen else 1)
+        ]
+        if len(places) == 1:
+            return places[0]
+        return max(places, key=lambda at: detail(low[at[0] : at[0] + self.patch, at[1] : at[1] + self.patch]))
+
+
+def detail(pixels: Pixels) -> float:
+    """How much there is to learn from `[h, w, 3]`: the mean absolute Laplacian of its green."""
+    green = np.ascontiguousarray(pixels[..., 1], dtype=np.float32)
+    return float(np.abs(cv2.Laplacian(green, cv2.CV_32F)).mean())
 
 
 class Ahead:

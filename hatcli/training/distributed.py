@@ -49,11 +49,24 @@ class Group:
         return batch // self.size
 
     def wrapped(self, model: HAT, device: torch.device) -> nn.Module:
-        """The network to call in training: its gradients are averaged over the group."""
+        """The network to call in training on a GPU: its gradients are averaged over the group on their way."""
         if self.size == 1:
             return model
         ids = [device.index] if device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(model, device_ids=ids)
+
+    def average_gradients(self, model: HAT) -> None:
+        """The mean of every process's gradients, in place, in all of them."""
+        gradients = [values.grad for values in model.parameters() if values.grad is not None]
+        if self.size == 1:
+            return
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        flat /= self.size
+        for gradient, mean in zip(
+            gradients, torch.split(flat, [gradient.numel() for gradient in gradients]), strict=True
+        ):
+            gradient.copy_(mean.view_as(gradient))
 
     def agree(self, loss: Tensor, *, seconds: float, stop: bool) -> tuple[float, float, bool]:
         """The mean loss, the first process's clock, and whether any process was asked to stop."""

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from hatcli.errors import UsageError, WeightsError
-from hatcli.network.config import UPSCALES, HATConfig, preset
+from hatcli.network.config import HATConfig, preset
 from hatcli.training.degradations import DEGRADATIONS
 
 NETWORK_FIELDS = (  # of HATConfig, that a recipe may set instead of its preset
     "embed_dim", "depths", "num_heads", "window_size", "overlap_ratio", "compress_ratio", "squeeze_factor",
     "conv_scale", "num_feat", "cab", "channel_attention", "ocab",
 )  # fmt: skip
+SCALES = (2, 3, 4)  # that can be learnt: the published ones
 CHOICES = {
+    "optimizer": ("adam", "muon"),
     "schedule": ("cosine", "multistep"),
     "precision": ("fp32", "bf16"),
     "initial": ("bilinear", "random"),
@@ -39,6 +41,8 @@ class Recipe:
         milestones: shares of the run, 0..1, rising.
         decay: factor of the learning rate at a milestone.
         warmup: steps over which the learning rate rises from zero; 0 for none.
+        optimizer: "adam" for all weights, or "muon" for the matrices of the body and Adam for the rest.
+        matrix_rate: factor on the learning rate for those matrices; "muon" alone reads it.
         betas: of Adam.
         clip: largest norm of the gradient; 0 leaves it as it is.
         ema: decay of the averaged weights, the ones that are written.
@@ -49,6 +53,8 @@ class Recipe:
         fresh: names (or their beginnings) of tensors that are not taken from those weights.
         degradation: "none" (bicubic alone), "photo" or "real-world", see `training.degradations`.
         drop_path: stochastic depth of the last block; None for the preset's.
+        candidates: places drawn for each patch, of which the one with the most detail is taken; 1 draws just one.
+        detail_share: the share of patches, 0..1, whose place is chosen so; the others are anywhere.
         seed: of the patches and of new weights.
     """
 
@@ -63,6 +69,8 @@ class Recipe:
     milestones: tuple[float, ...] = ()
     decay: float = 0.5
     warmup: int = 50
+    optimizer: str = "adam"
+    matrix_rate: float = 2.0
     betas: tuple[float, ...] = (0.9, 0.99)
     clip: float = 0.0
     ema: float = 0.998
@@ -72,6 +80,8 @@ class Recipe:
     needs_start: bool = False
     fresh: tuple[str, ...] = ()
     degradation: str = "none"
+    candidates: int = 1
+    detail_share: float = 1.0
     seed: int = 0
     drop_path: float | None = None
     embed_dim: int | None = None
@@ -97,8 +107,11 @@ class Recipe:
                 raise UsageError(f"there is no {name} {getattr(self, name)!r}", hint=f"use {', '.join(known)}")
         rising = list(self.milestones) == sorted(self.milestones) and all(0 <= share <= 1 for share in self.milestones)
         problems = {
-            f"scale {self.scale} is not one of {', '.join(map(str, UPSCALES))}": self.scale not in UPSCALES,
+            f"scale {self.scale} is not one of {', '.join(map(str, SCALES))}": self.scale not in SCALES,
             "learning_rate is not above 0": not self.learning_rate > 0,
+            "matrix_rate is not above 0": not self.matrix_rate > 0,
+            "candidates is below 1": self.candidates < 1,
+            "detail_share is not 0 to 1": not 0 <= self.detail_share <= 1,
             "ema is not 0 or more and below 1": not 0 <= self.ema < 1,
             "betas are not two numbers of 0 or more and below 1": len(self.betas) != 2
             or not all(0 <= beta < 1 for beta in self.betas),

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hatcli.network.hat import HAT
+from hatcli.training.growing import can_grow, keep_function
 
 TRUNK_GAIN = 0.02  # what the body adds at first, so that the image path dominates
 LEAK = 0.01  # slope of the head's LeakyReLU
@@ -67,7 +68,8 @@ def start_from(model: HAT, trained: HAT, *, fresh: tuple[str, ...] = ()) -> int:
 
     Names that begin with one of `fresh` are left as they are.
 
-    Between scales only the reconstruction head differs, so x2 and x3 start from the trunk of x4, or x4 from x2.
+    Between scales only the reconstruction head differs, so x2 and x3 start from the trunk of x4, or x4 from x2. A
+    network with more blocks, or another weight of its channel attention blocks, starts as the same function.
     """
     own, other = model.state_dict(), trained.state_dict()
     same = {
@@ -76,4 +78,6 @@ def start_from(model: HAT, trained: HAT, *, fresh: tuple[str, ...] = ()) -> int:
         if name in own and own[name].shape == value.shape and not name.startswith(fresh)
     }
     model.load_state_dict({**own, **same})
+    if can_grow(trained.config, model.config):
+        keep_function(model, trained.config)
     return len(same)

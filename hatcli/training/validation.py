@@ -7,39 +7,41 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
-from hatcli.errors import OutputError
+from hatcli.atomic import write_error
 from hatcli.evaluation.metrics import luma, psnr
 from hatcli.image import encode
-from hatcli.image.picture import Picture, from_tensor, to_tensor
+from hatcli.image.picture import Picture
 from hatcli.network.hat import HAT
 from hatcli.training.data import AnyPair, Pixels
+from hatcli.upscaling.device import DeviceChoice
+from hatcli.upscaling.upscaler import Settings, Upscaler
 
 LONGEST_STEM = 80  # characters of a picture's own name
 LARGEST_PSNR = 100.0  # dB, instead of infinity where a picture is met exactly
 
 
-@torch.no_grad()
-def enlarged(model: HAT, pair: AnyPair) -> Pixels:
-    """What the network makes of a pair's small picture: `[H, W, 3]` uint8, rounded."""
-    device = next(model.parameters()).device
-    low = to_tensor(pair.low)[None].to(device)
-    pixels: Pixels = from_tensor(model(low)[0].float().cpu(), bits=8)  # type: ignore[assignment]
-    return pixels
-
-
-def mean_psnr(model: HAT, pairs: Sequence[AnyPair], *, images: Path | None = None) -> float:
+def mean_psnr(
+    model: HAT, pairs: Sequence[AnyPair], *, images: Path | None = None, max_memory: int | None = None
+) -> float:
     """Mean PSNR in dB on BT.601 luma of rounded outputs, border of the scale cropped, as the papers compute it.
+
+    The network runs in fp32 as `hat upscale` runs it: whole where that fits the memory, else in tiles.
 
     Args:
         images: a folder for the outputs as PNG files, named as their pictures are.
+        max_memory: bytes a run may take; None: most of what is free.
 
     Raises:
         OutputError: an output cannot be written.
+        MemoryLimitError: memory ran out even with the smallest tile.
     """
+    scale = model.config.upscale
+    choice = DeviceChoice(next(model.parameters()).device, torch.float32, "where the training runs")
+    upscaler = Upscaler({scale: model}, choice=choice, settings=Settings(max_memory=max_memory))
     total = 0.0
     for number, pair in enumerate(pairs):
-        output = enlarged(model, pair)
-        total += min(psnr(luma(output), luma(pair.high), border=model.config.upscale), LARGEST_PSNR)
+        output: Pixels = upscaler.run(Picture(pixels=pair.low)).pixels  # type: ignore[assignment]
+        total += min(psnr(luma(output), luma(pair.high), border=scale), LARGEST_PSNR)
         if images is not None:
             write_image(images / f"{image_stem(number, pair.name)}.png", output)
     return total / len(pairs)
@@ -60,5 +62,5 @@ def write_image(path: Path, pixels: Pixels) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"the folder {path.parent} cannot be made: {error.strerror or error}") from None
+        raise write_error(path.parent, error) from None
     encode.write(Picture(pixels=pixels), path, overwrite=True)

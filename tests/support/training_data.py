@@ -52,12 +52,14 @@ def write_pictures(folder: Path, count: int = 3) -> Path:
     return folder
 
 
-def fresh(pairs: Sequence[AnyPair], recipe: Recipe = RECIPE, *, group: Group | None = None) -> TrainingState:
+def fresh(
+    pairs: Sequence[AnyPair], recipe: Recipe = RECIPE, *, group: Group | None = None, workers: int | None = None
+) -> TrainingState:
     """A new run."""
     torch.manual_seed(recipe.seed)
     model = HAT(recipe.network())
     start_as_bilinear(model)
-    return TrainingState(model, recipe, pairs, group=group)
+    return TrainingState(model, recipe, pairs, group=group, workers=workers)
 
 
 def weights_equal(one: HAT, other: HAT) -> None:

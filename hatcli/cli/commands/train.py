@@ -179,9 +179,20 @@ def train(
     sources = find_sources(places, recursive=recursive, small=small, scale=plan.scale)
     with joined(cuda=place.type == "cuda") as group:
         console = Console(quiet=quiet or not group.leads, verbose=verbose, progress=not no_progress)
-        state = begin(sources, plan, start, written, console, group=group, device=place, cache=cache, budget=budget)
+        state = begin(
+            sources,
+            plan,
+            start,
+            written,
+            console,
+            group=group,
+            device=place,
+            cache=cache,
+            budget=budget,
+            workers=threads,
+        )
         pictures = validation_pairs(validate, plan, console) if validate is not None and group.leads else []
-        pace = Pace(save_minutes, save_steps, validate_minutes, save_images)
+        pace = Pace(save_minutes, save_steps, validate_minutes, save_images, budget)
         run(state, pictures, written, console, pace=pace, log_steps=log_steps, tensorboard=tensorboard)
 
 
@@ -227,6 +238,7 @@ def begin(
     device: torch.device,
     cache: Path | None,
     budget: int | None,
+    workers: int | None,
 ) -> TrainingState:
     """A new run's state, or the saved one where there is one."""
     import torch
@@ -255,11 +267,13 @@ def begin(
     pairs = loaded(pictures, len(sources), "reading", console)
     pixels = sum(pair.size[0] * pair.size[1] * recipe.scale**2 for pair in pairs)
     console.say(f"{len(pairs)} pictures, {pixels / 1e6:.0f} MP")
-    state = TrainingState(model.to(device), recipe, pairs, group=group)
+    state = TrainingState(model.to(device), recipe, pairs, group=group, workers=workers)
     state_file = output.with_suffix(".state")
     if state_file.exists():
-        state.load(state_file)
+        remark = state.load(state_file)
         console.say(f"going on from step {state.step}")
+        if remark is not None:
+            console.say(remark)
     return state
 
 
