@@ -279,7 +279,8 @@ def _enlarge(
         options=plan.options,
     )
     moving = _moving(original, container, plan)
-    told = (*(picture if moving is None else moving.frames[0]).notes, *notes)
+    said = upscaler.notes(picture.width, picture.height, picture.bits, plan.target)
+    told = (*(picture if moving is None else moving.frames[0]).notes, *said, *notes)
     result = Result(job, picture, container, width=size.width, height=size.height, origin=original.stamp)
     share = size.width * size.height / (picture.width * picture.height)
     if moving is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -13,11 +15,38 @@ SMALLEST_TILE = 32  # pixels a side; below this the overlap is all there is
 LARGEST_WHOLE = 5 << 19  # pixels a CPU runs whole: 1920 x 1080 is; beyond, all it buys is gigabytes
 EASY_BYTES = 750_000_000  # what tiles of a larger picture may take there
 SHARE_OF_FREE = 0.8  # of the free memory that a run may plan with
+OUT_OF_MEMORY = (  # in lower case; found in the texts of
+    "out of memory",  # CUDA, MPS
+    "not enough memory",  # PyTorch's allocator on Windows
+    "can't allocate memory",  # the same elsewhere
+    "could not allocate",
+    "_alloc_failed",  # cuBLAS, cuDNN, cuSOLVER, hipBLAS: their handles and workspaces
+    "unable to find an engine",  # cuDNN, whose engines all wanted more workspace than there was
+    "bad_alloc",  # C++
+    "bad allocation",  # C++ of Microsoft
+)
 FIXED = 8 << 20  # bytes of small tensors and workspaces; measured peaks from 512 x 512 up are within 10% of the count
 
 
-def run_bytes(network: nn.Module, height: int, width: int, *, device: torch.device, dtype: torch.dtype) -> int:
+def window_of(network: nn.Module) -> int:
+    """Input pixels whose multiples tiles should start at: a HAT's window; for other networks 16, which most divide."""
+    return network.config.window_size if isinstance(network, HAT) else 16
+
+
+def run_bytes(
+    network: nn.Module, height: int, width: int, *, device: torch.device, dtype: torch.dtype, ensemble: bool = False
+) -> int:
     """Bytes one run on `height` x `width` pixels takes beyond what is loaded already, its result included.
+
+    A self-ensemble holds the turned picture beside it, the sum so far, and a result turned back.
+    """
+    once = _bytes_of_one(network, height, width, device=device, dtype=dtype)
+    scale = int(getattr(network, "scale", 1)) if not isinstance(network, HAT) else network.config.upscale
+    return once + 12 * height * width * (1 + 2 * scale**2) if ensemble else once
+
+
+def _bytes_of_one(network: nn.Module, height: int, width: int, *, device: torch.device, dtype: torch.dtype) -> int:
+    """Bytes of a single forward pass.
 
     For HAT a count of what is alive at its worst instant: in a block two feature maps, what its convolutions add and
     their bottleneck's, in the head one feature map, a band of the widest layer and the result. Feature maps and the
@@ -63,17 +92,17 @@ def band_bytes(config: HATConfig, width: int, chunk: int, size: int) -> tuple[in
     return 4 * band + 8 * part, int((4 + 2 * keys) * band + (8 + 4 * keys) * part)
 
 
-def largest_tile(
-    network: nn.Module, budget: int, *, device: torch.device, dtype: torch.dtype, row_bytes: int = 0
-) -> int:
+def largest_tile(bytes_for: Callable[[int, int], int], budget: int, *, row_bytes: int = 0) -> int:
     """The largest square tile, a multiple of 16, whose run fits the budget; never below `SMALLEST_TILE`.
 
-    `row_bytes` are what a row of tiles takes beside, for each input row of it.
+    Args:
+        bytes_for: height and width to what a run takes.
+        row_bytes: what a row of tiles takes beside, for each input row of it.
     """
     side = SMALLEST_TILE
     while side < 1 << 15:
         more = side + 16
-        if run_bytes(network, more, more, device=device, dtype=dtype) + row_bytes * more > budget:
+        if bytes_for(more, more) + row_bytes * more > budget:
             break
         side = more
     return side
@@ -101,11 +130,10 @@ def parse_bytes(text: str) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception is PyTorch's or Python's way to say that memory ran out."""
+    """Whether an exception is one of the ways in which PyTorch, its libraries or Python say that memory ran out."""
     if isinstance(error, HatError):
         return False
-    text = str(error)
-    signs = ("out of memory", "not enough memory", "can't allocate memory", "could not allocate")
+    text = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and any(sign in text for sign in signs)
+        isinstance(error, RuntimeError) and any(sign in text for sign in OUT_OF_MEMORY)
     )

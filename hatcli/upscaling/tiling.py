@@ -1,8 +1,11 @@
 """Where tiles lie and how they blend: pure geometry, no network, no files.
 
-A tile is `top, left, bottom, right` in input pixels, exclusive. All tiles of a plan have the same size; neighbours
-overlap. The outer quarter of an overlap is given to the neighbour entirely, since what a network makes at a cut edge
-is its worst; the half between the quarters blends along a raised cosine.
+A tile is `top, left, bottom, right` in input pixels, exclusive. Tiles start at multiples of the network's window, so
+that each sees the very windows the whole picture would be cut into. All tiles of a plan have the same size, but for the
+last ones of a picture that is no whole number of windows: they end with it, and the network completes their last
+windows as it completes the picture's. Neighbours overlap. The outer quarter of an overlap is given to the neighbour
+entirely, since what a network makes at a cut edge is its worst; the half between the quarters blends along a raised
+cosine.
 """
 
 from __future__ import annotations
@@ -42,34 +45,40 @@ class TilePlan:
         return height * width
 
 
-def plan(height: int, width: int, *, tile: int, overlap: int, multiple: int = 16) -> TilePlan:
-    """Equal tiles of at most `tile` pixels a side that cover an image and overlap by at least `overlap`.
-
-    Sides are multiples of `multiple` where the image is larger than that, so that nothing needs padding.
-    """
+def plan(height: int, width: int, *, tile: int, overlap: int, window: int = 16) -> TilePlan:
+    """Tiles of at most `tile` pixels a side that cover an image, on the grid of `window`; see `split`."""
     return TilePlan(
-        rows=split(height, tile=tile, overlap=overlap, multiple=multiple),
-        columns=split(width, tile=tile, overlap=overlap, multiple=multiple),
+        rows=split(height, tile=tile, overlap=overlap, window=window),
+        columns=split(width, tile=tile, overlap=overlap, window=window),
     )
 
 
-def split(length: int, *, tile: int, overlap: int, multiple: int = 16) -> tuple[Span, ...]:
-    """One axis of a plan.
+def split(length: int, *, tile: int, overlap: int, window: int = 16) -> tuple[Span, ...]:
+    """One axis of a plan: as few equal tiles as cover it, spread evenly.
+
+    Args:
+        length: of the axis in pixels. One that fits a tile is not cut.
+        tile: largest side in pixels; rounded down to whole windows, and never less than one window, which is what a
+            network completes anything smaller to.
+        overlap: least overlap in pixels; rounded up to whole windows, as far as tiles still move on.
+        window: starts, sides and overlaps are multiples of it; only the last end is the axis's own.
 
     Raises:
-        ValueError: the overlap leaves no step, or `tile` is below 1.
+        ValueError: the overlap leaves no step, or `tile` or `window` is below 1.
     """
-    if tile < 1 or not 0 <= overlap < tile:
+    if tile < 1 or window < 1 or not 0 <= overlap < tile:
         raise ValueError(f"tiles of {tile} pixels cannot overlap by {overlap}")
     if length <= tile:
         return (Span(0, length),)
-    largest = max(tile // multiple * multiple, min(tile, multiple))
-    overlap = min(overlap, largest - 1)
-    count = math.ceil((length - overlap) / (largest - overlap))
-    side = math.ceil((length + (count - 1) * overlap) / count)
-    side = min(math.ceil(side / multiple) * multiple, largest)
-    starts = [round(i * (length - side) / (count - 1)) for i in range(count)]
-    return tuple(Span(start, start + side) for start in starts)
+    windows = math.ceil(length / window)
+    largest = max(tile // window, 1)
+    shared = min(math.ceil(overlap / window), largest - 1)
+    count = math.ceil((windows - shared) / (largest - shared))
+    if count == 1:
+        return (Span(0, length),)
+    side = math.ceil((windows + (count - 1) * shared) / count)
+    starts = [i * (windows - side) // (count - 1) * window for i in range(count)]
+    return tuple(Span(start, min(start + side * window, length)) for start in starts)
 
 
 def ramp(overlap: int, scale: int) -> Tensor:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from hatcli.errors import HatError, MemoryLimitError, UsageError
 from hatcli.image.picture import Picture, Samples, split_alpha, with_pixels
 from hatcli.upscaling import ensemble, tiling
-from hatcli.upscaling.device import DeviceChoice, choose, free_memory
+from hatcli.upscaling.colors import keep_means_
+from hatcli.upscaling.device import DeviceChoice, choose, exact_products, free_memory
 from hatcli.upscaling.memory import (
     EASY_BYTES,
     LARGEST_WHOLE,
@@ -24,6 +25,7 @@ from hatcli.upscaling.memory import (
     is_out_of_memory,
     largest_tile,
     run_bytes,
+    window_of,
 )
 from hatcli.upscaling.progress import Progress, Report, mapped, pass_shares
 from hatcli.upscaling.rows import (
@@ -52,6 +54,7 @@ class Settings:
         overlap: least overlap of neighbouring tiles in input pixels.
         ensemble: average the eight flips and turns.
         alpha: `model` (transparency goes through the network), `bicubic` or `drop`.
+        keep_color: put the low frequencies of the input back, where the network made a region lighter or darker.
         max_memory: bytes a run may take, None: most of what is free.
     """
 
@@ -59,6 +62,7 @@ class Settings:
     overlap: int = 32
     ensemble: bool = False
     alpha: str = "model"
+    keep_color: bool = False
     max_memory: int | None = None
 
     def __post_init__(self) -> None:
@@ -74,6 +78,17 @@ class Settings:
             )
         if self.alpha not in ALPHA_MODES:
             raise UsageError(f"there is no --alpha {self.alpha}", hint=f"use {', '.join(ALPHA_MODES)}")
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One run of a network over a picture: its factor and precision, the bytes its result will hold on the CPU
+    meanwhile, and where its progress goes."""
+
+    scale: int
+    dtype: torch.dtype
+    held: int
+    report: Callable[[Progress], Progress]
 
 
 @dataclass
@@ -164,6 +179,16 @@ class Upscaler:
         alpha as their last channel if `keeps_alpha`."""
         return self._stream(picture, target, is_kept=False)
 
+    def notes(self, width: int, height: int, bits: int, target: Target | None = None) -> tuple[str, ...]:
+        """What people should hear about a picture of this size and depth beside its result, a sentence each."""
+        plan = self.plan(width, height, target)
+        if not plan.passes:
+            done = "made smaller" if plan.width < width or plan.height < height else "as large as asked for already"
+            return (f"{done}: {width} x {height} to {plan.width} x {plan.height}, without the network",)
+        if self.choice.dtype_for(bits) != self.choice.dtype:
+            return (f"{bits} bits a sample: computed in fp32, {self.choice.precision} would lose most of them",)
+        return ()
+
     def keeps_alpha(self, picture: Picture) -> bool:
         """Whether the result has transparency."""
         return picture.alpha is not None and self.settings.alpha != "drop"
@@ -198,55 +223,48 @@ class Upscaler:
         source: Source = SampleRows(samples)
         held = (6 if samples.dtype == np.uint8 else 12) * plan.height * plan.width if is_kept else 0
         for number, scale in enumerate(plan.passes):
-            stream = self._enlarge(source, scale, partial(report.at, first + number), held=held)
+            dtype = self.choice.dtype_for(8 * samples.itemsize)
+            stream = self._enlarge(source, _Pass(scale, dtype, held, partial(report.at, first + number)))
             source = StreamedRows(stream, height=source.height * scale, width=source.width * scale)
         if isinstance(source, StreamedRows) and (source.height, source.width) == (plan.height, plan.width):
             return source.stream
         return resized(source, height=plan.height, width=plan.width)
 
     @torch.inference_mode()
-    def _enlarge(
-        self, source: Source, scale: int, report: Callable[[Progress], Progress], *, held: int
-    ) -> Iterator[Progress | Rows]:
-        """One pass; rows leave as they are finished. Out of memory makes tiles smaller and goes on.
-
-        `held` bytes on the CPU will be taken by the result meanwhile.
-        """
+    def _enlarge(self, source: Source, run: _Pass) -> Iterator[Progress | Rows]:
+        """One pass; rows leave as they are finished. Out of memory makes tiles smaller and goes on."""
         height, width = source.height, source.width
+        window = window_of(self._masters[run.scale])
         frontier = _Frontier()
-        tile = self._first_tile(scale, height, width, held=held)
+        tile = self._first_tile(run, height, width)
         while True:
             side = tile or max(height, width)
             overlap = min(self.settings.overlap, side // 2)
-            plan = tiling.plan(height - frontier.top, width, tile=side, overlap=overlap)
+            plan = tiling.plan(height - frontier.top, width, tile=side, overlap=overlap, window=window)
             try:
-                yield from self._strips(source, scale, plan, frontier, report)
+                yield from self._strips(source, run, plan, frontier)
                 return
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 side = min(side, plan.rows[0].end, plan.columns[0].end)
-            tile = side // 2 // 16 * 16
-            if tile < SMALLEST_TILE or self.settings.tile == 0:
-                raise MemoryLimitError(
-                    f"out of memory on {self.choice.device} with tiles of {side} pixels",
-                    hint="close other programs, use --device cpu, or a smaller model such as -n hat-t",
-                )
+                tile = side // 2 // 16 * 16
+                if tile < SMALLEST_TILE or self.settings.tile == 0:
+                    raise MemoryLimitError(
+                        f"out of memory on {self.choice.device} with tiles of {side} pixels",
+                        hint="close other programs, use --device cpu, or a smaller model such as -n hat-t",
+                    ) from error
             if self.choice.device.type == "cuda":
                 torch.cuda.empty_cache()
-            self._tile[scale] = tile
-            yield from _settle(frontier, keep=min(self.settings.overlap, tile // 2), scale=scale)
+            self._tile[run.scale] = tile
+            keep = -(-min(self.settings.overlap, tile // 2) // window) * window
+            yield from _settle(frontier, keep=keep, scale=run.scale)
 
     def _strips(
-        self,
-        source: Source,
-        scale: int,
-        plan: tiling.TilePlan,
-        frontier: _Frontier,
-        report: Callable[[Progress], Progress],
+        self, source: Source, run: _Pass, plan: tiling.TilePlan, frontier: _Frontier
     ) -> Iterator[Progress | Rows]:
         """Tiles row by row, from the frontier down; each finished strip moves the frontier."""
-        width, origin, before = source.width, frontier.top, frontier.done
+        scale, width, origin, before = run.scale, source.width, frontier.top, frontier.done
         strip: Tensor | None = None  # one buffer for all strips: they are large, and whoever gets rows copies them
         for place, span in enumerate(plan.rows):
             top, bottom = origin + span.start, origin + span.end
@@ -256,8 +274,8 @@ class Upscaler:
             reached = 0  # input columns of the strip that hold a result
             for column, across in enumerate(plan.columns):
                 number = place * len(plan.columns) + column
-                steps = self._run(values[:, :, across.start : across.end], scale)
-                tile = yield from mapped(_tile_progress(steps, number, plan.count, before), report)
+                steps = self._run(values[:, :, across.start : across.end], run)
+                tile = yield from mapped(_tile_progress(steps, number, plan.count, before), run.report)
                 overlap = reached - across.start
                 tiling.blend_(strip[..., : reached * scale], tile, overlap=overlap, scale=scale, dim=2)
                 strip[..., across.start * scale : across.end * scale] = tile
@@ -273,7 +291,7 @@ class Upscaler:
             frontier.done = before + (1 - before) * (place + 1) / len(plan.rows)
             source.forget(following)
 
-    def _run(self, region: Tensor, scale: int) -> Generator[float, None, Tensor]:
+    def _run(self, region: Tensor, run: _Pass) -> Generator[float, None, Tensor]:
         """The network (or its self-ensemble) on `[3, h, w]`: yields its share done, returns `[3, s*h, s*w]` on the CPU.
 
         A result that is not finite in bf16 is computed again in fp32.
@@ -281,9 +299,11 @@ class Upscaler:
         Raises:
             HatError: it is not finite in fp32 either.
         """
-        for dtype in dict.fromkeys((self.choice.dtype, torch.float32)):
-            result = yield from self._run_in(region, scale, dtype)
+        for dtype in dict.fromkeys((run.dtype, torch.float32)):
+            result = yield from self._run_in(region, run.scale, dtype)
             if bool(torch.isfinite(result).all()):
+                if self.settings.keep_color:
+                    keep_means_(result, region)
                 return result
         raise HatError(
             "the network's result is not finite, so nothing was saved",
@@ -303,7 +323,7 @@ class Upscaler:
             output = ensemble.inverse(turned, number).float()
             total = output.clone() if total is None else total.add_(output)
         assert total is not None
-        return (total / ensemble.COUNT)[0].cpu()
+        return total.div_(ensemble.COUNT)[0].cpu()
 
     def _network(self, scale: int, dtype: torch.dtype) -> nn.Module:
         """The network of a factor on the device in a precision; made once."""
@@ -314,44 +334,65 @@ class Upscaler:
             self._working[key] = master if stays else copy.deepcopy(master).to(self.choice.device, dtype)
         return self._working[key]
 
-    def _first_tile(self, scale: int, height: int, width: int, *, held: int) -> int:
+    def _first_tile(self, run: _Pass, height: int, width: int) -> int:
         """Side of the tiles to start with; 0: the whole image."""
+        scale = run.scale
         if self.settings.tile is not None:
             fits = self.settings.tile == 0 or max(height, width) <= self.settings.tile
             return 0 if fits else min(self.settings.tile, self._tile.get(scale, self.settings.tile))
-        network, device, dtype = self._masters[scale], self.choice.device, self.choice.dtype
-        on_cpu = device.type == "cpu"
-        budget = int(free_memory(device) * SHARE_OF_FREE) - (held if on_cpu else 0)
+        on_cpu = self.choice.device.type == "cpu"
+        budget = int(free_memory(self.choice.device) * SHARE_OF_FREE) - (run.held if on_cpu else 0)
         if self.settings.max_memory is not None:
-            budget = min(budget, self.settings.max_memory - (held if on_cpu else 0))
+            budget = min(budget, self.settings.max_memory - (run.held if on_cpu else 0))
         elif on_cpu and height * width > LARGEST_WHOLE:
             budget = min(budget, EASY_BYTES)
-        whole = run_bytes(network, height, width, device=device, dtype=dtype)
-        if whole <= budget and scale not in self._tile:
+        bytes_for = partial(
+            run_bytes,
+            self._masters[scale],
+            device=self.choice.device,
+            dtype=run.dtype,
+            ensemble=self.settings.ensemble,
+        )
+        if bytes_for(height, width) <= budget and scale not in self._tile:
             return 0
         strip_row = 24 * width * scale**2 if on_cpu else 0  # bytes a row of tiles takes: it is blended with the next
-        side = largest_tile(network, budget, device=device, dtype=dtype, row_bytes=strip_row)
+        side = largest_tile(bytes_for, budget, row_bytes=strip_row)
         side = min(side, self._tile.get(scale, 1 << 15))
         return side if side < max(height, width) else 0
 
-    def tiles(self, width: int, height: int, scale: int) -> int:
+    def whole_bytes(self, width: int, height: int, scale: int, *, bits: int = 8) -> int:
+        """Bytes a pass over a picture of this size takes if it is not cut into tiles."""
+        return run_bytes(
+            self._masters[scale],
+            height,
+            width,
+            device=self.choice.device,
+            dtype=self.choice.dtype_for(bits),
+            ensemble=self.settings.ensemble,
+        )
+
+    def tiles(self, width: int, height: int, scale: int, *, bits: int = 8) -> int:
         """How many tiles a pass over a picture of this size takes with the memory that is free now."""
-        held = 6 * height * width * scale**2
-        side = self._first_tile(scale, height, width, held=held) or max(height, width)
-        return tiling.plan(height, width, tile=side, overlap=min(self.settings.overlap, side // 2)).count
+        held = (6 if bits == 8 else 12) * height * width * scale**2
+        run = _Pass(scale, self.choice.dtype_for(bits), held, report=lambda progress: progress)
+        side = self._first_tile(run, height, width) or max(height, width)
+        overlap = min(self.settings.overlap, side // 2)
+        window = window_of(self._masters[scale])
+        return tiling.plan(height, width, tile=side, overlap=overlap, window=window).count
 
 
 def _forward(network: nn.Module, image: Tensor) -> Generator[float, None, Tensor]:
     """One forward pass without gradients; a network that can report its steps does."""
     steps: Callable[[Tensor], Generator[None, None, Tensor]] | None = getattr(network, "steps", None)
     if steps is None:
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_products():
             whole: Tensor = network(image)
         return whole
     count = int(getattr(network, "num_steps", 1))
     running = steps(image)
     for done in range(1, count + 1):
-        next(running)
+        with exact_products():
+            next(running)
         yield done / count
     try:
         next(running)

@@ -2,41 +2,67 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from hatcli.upscaling.tiling import Span, blend_, plan, ramp, split
 
 
-@pytest.mark.parametrize("length", [1, 15, 63, 64, 65, 96, 97, 500, 1000, 4097])
-@pytest.mark.parametrize(("tile", "overlap"), [(64, 32), (64, 0), (100, 32), (256, 16)])
-def test_tiles_cover_the_axis_with_equal_sides_and_at_least_the_overlap(length: int, tile: int, overlap: int) -> None:
-    spans = split(length, tile=tile, overlap=overlap)
+@given(
+    length=st.integers(1, 5000),
+    tile=st.integers(1, 700),
+    share=st.floats(0, 0.5),
+    window=st.sampled_from([4, 7, 8, 12, 16, 24, 32]),
+)
+@example(length=384, tile=128, share=0.25, window=16)
+@example(length=97, tile=96, share=0.5, window=16)
+@example(length=100, tile=20, share=0.5, window=32)
+@settings(max_examples=500, deadline=None)
+def test_tiles_lie_on_the_grid_of_windows_cover_the_axis_and_overlap(
+    length: int, tile: int, share: float, window: int
+) -> None:
+    overlap = int(tile * share)
+    spans = split(length, tile=tile, overlap=overlap, window=window)
     assert spans[0].start == 0
     assert spans[-1].end == length
-    assert {span.end - span.start for span in spans} == {min(spans[0].end, tile)}
-    assert all(a.end - b.start >= overlap for a, b in pairwise(spans))
-    assert all(a.start < b.start for a, b in pairwise(spans))
+    assert all(a.start < b.start and a.end < b.end for a, b in pairwise(spans))
+    if len(spans) == 1:
+        return
+    side = spans[0].end
+    assert side % window == 0
+    assert side <= max(tile, window)
+    assert all(span.start % window == 0 for span in spans)
+    assert all(span.end == min(span.start + side, length) for span in spans)
+    promised = min(math.ceil(overlap / window) * window, side - window)
+    assert all(a.end - b.start >= promised for a, b in pairwise(spans))
+    assert all((a.end - b.start) % window == 0 for a, b in pairwise(spans))
 
 
-def test_tiles_of_a_large_image_need_no_padding() -> None:
-    assert all((span.end - span.start) % 16 == 0 for span in split(1000, tile=200, overlap=32))
+@settings(deadline=None)
+@given(length=st.integers(1, 5000), windows=st.integers(2, 40), shared=st.integers(0, 10))
+def test_the_grid_costs_no_tile(length: int, windows: int, shared: int) -> None:
+    window, tile, overlap = 16, windows * 16, min(shared, windows // 2) * 16
+    fewest = 1 if length <= tile else math.ceil((length - overlap) / (tile - overlap))
+    assert len(split(length, tile=tile, overlap=overlap, window=window)) == fewest
 
 
 def test_there_is_never_a_sliver() -> None:
     spans = split(65, tile=64, overlap=8)
     assert len(spans) == 2
-    assert min(span.end - span.start for span in spans) >= 40
+    assert min(span.end - span.start for span in spans) >= 32
 
 
 def test_a_plan_counts_what_it_runs() -> None:
-    tiles = plan(64, 100, tile=64, overlap=28)
+    tiles = plan(64, 100, tile=64, overlap=16)
     assert tiles.rows == (Span(0, 64),)
-    assert tiles.columns == (Span(0, 64), Span(36, 100))
+    assert tiles.columns == (Span(0, 64), Span(48, 100))
     assert tiles.count == 2
-    assert tiles.pixels == 64 * 128
+    assert tiles.pixels == 64 * (64 + 52)
 
 
 @pytest.mark.parametrize(("tile", "overlap"), [(0, 0), (32, 32), (32, -1)])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from hatcli.errors import HatError, MemoryLimitError, UsageError
 from hatcli.image.picture import Picture, Samples, to_tensor
 from hatcli.image.resample import resize_tensor
+from hatcli.network.hat import HAT
 from hatcli.upscaling import memory
 from hatcli.upscaling.device import DeviceChoice
 from hatcli.upscaling.progress import Progress
@@ -75,6 +77,25 @@ def test_tiles_of_a_real_network_differ_little_and_not_more_at_borders() -> None
     settings = Settings(tile=64, overlap=32)
     tiled = Upscaler({2: network}, choice=CPU, settings=settings).run(Picture(smooth)).pixels.astype(int)
     assert np.abs(whole - tiled).mean() < 1
+
+
+@pytest.mark.parametrize("window", [4, 8])
+@pytest.mark.parametrize(("height", "width", "tile"), [(96, 70, 48), (61, 130, 64), (200, 40, 32)])
+def test_tiles_see_the_windows_of_the_whole_picture(window: int, height: int, width: int, tile: int) -> None:
+    starts: set[tuple[int, int]] = set()
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    pixels[..., 0], pixels[..., 1] = np.arange(height)[:, None], np.arange(width)  # each pixel says where it is
+
+    class Looking(HAT):
+        def steps(self, x: Tensor) -> Generator[None, None, Tensor]:
+            top, left = (x[0, :2, 0, 0] * 255).round().int().tolist()
+            starts.add((top, left))
+            return super().steps(x)
+
+    network = Looking(tiny(window_size=window))
+    Upscaler({2: network}, choice=CPU, settings=Settings(tile=tile, overlap=12)).run(Picture(pixels))
+    assert len(starts) > 1
+    assert all(top % window == 0 and left % window == 0 for top, left in starts)
 
 
 def test_progress_rises_to_one_and_counts_tiles() -> None:
@@ -191,6 +212,78 @@ def test_a_result_that_is_not_finite_in_bf16_is_computed_again_in_fp32() -> None
 def test_a_result_that_is_never_finite_is_an_error() -> None:
     with pytest.raises(HatError, match="not finite"):
         Upscaler({2: Overflowing(always=True)}, choice=CPU).run(Picture(noise(8, 8)))
+
+
+class Recording(nn.Module):
+    """Enlarges by repeating; notes the precision of its weights and what PyTorch may do to products meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.seen: set[tuple[torch.dtype, bool, bool]] = set()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Recording:
+        other = Recording()
+        other.seen = self.seen
+        return other
+
+    def forward(self, image: Tensor) -> Tensor:
+        backends = torch.backends
+        self.seen.add((self.weight.dtype, backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32))
+        return image.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+
+def test_fp32_is_exact_on_cards_too_without_being_told() -> None:
+    network = Recording()
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        Upscaler({2: network}, choice=CPU).run(Picture(noise(8, 8)))
+        assert torch.backends.cudnn.allow_tf32  # other programs in this process keep their setting
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+    assert network.seen == {(torch.float32, False, False)}
+
+
+def test_16_bits_run_in_fp32_and_8_bits_in_what_was_asked_for() -> None:
+    network = Recording()
+    upscaler = Upscaler({2: network}, choice=CPU_BF16)
+    ramp = np.linspace(0, 65535, 4096).astype(np.uint16).reshape(64, 64, 1)
+    deep = upscaler.run(Picture(ramp))
+    assert {dtype for dtype, _, _ in network.seen} == {torch.float32}
+    assert len(np.unique(deep.pixels)) == 4096
+    upscaler.run(Picture(noise(8, 8)))
+    assert {dtype for dtype, _, _ in network.seen} == {torch.float32, torch.bfloat16}
+    assert "computed in fp32" in upscaler.notes(64, 64, 16)[0]
+    assert upscaler.notes(8, 8, 8) == ()
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (Target(width=40), ("made smaller: 69 x 46 to 40 x 27, without the network",)),
+        (Target(width=69), ("as large as asked for already: 69 x 46 to 69 x 46, without the network",)),
+        (Target(width=100), ()),
+        (Target(), ()),
+    ],
+)
+def test_a_result_that_is_not_larger_is_said_to_be_so(target: Target, said: tuple[str, ...]) -> None:
+    assert Upscaler({2: nearest(2)}, choice=CPU).notes(69, 46, 8, target) == said
+
+
+@pytest.mark.parametrize("tile", [0, 32])
+def test_colour_that_drifts_is_put_right_if_asked_for(tile: int) -> None:
+    class Drifting(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            return image.repeat_interleave(2, -1).repeat_interleave(2, -2) + 0.02
+
+    pixels = noise(70, 50) // 2 + 60
+    settings = Settings(tile=tile, overlap=16)
+    drifted = Upscaler({2: Drifting()}, choice=CPU, settings=settings).run(Picture(pixels)).pixels
+    assert drifted.mean() - pixels.mean() > 4
+    settings = replace(settings, keep_color=True)
+    kept = Upscaler({2: Drifting()}, choice=CPU, settings=settings).run(Picture(pixels)).pixels
+    assert np.array_equal(kept, repeated(pixels, 2))
 
 
 def test_transparency_goes_through_the_network_and_hidden_colour_does_not_leak() -> None:

@@ -52,6 +52,7 @@ def upscale(
     compression: options.Compression = None,
     frames: options.Frames = None,
     alpha: options.Alpha = "model",
+    keep_color: options.KeepColor = False,
     strip_metadata: options.StripMetadata = False,
     dpi: options.Dpi = "keep",
     max_megapixels: options.MaxPixels = None,
@@ -108,7 +109,7 @@ def upscale(
         frames=frames,
         writers=writers,
     )
-    settings = run_settings(tile, overlap=overlap, tta=tta, alpha=alpha, max_memory=max_memory)
+    settings = run_settings(tile, overlap=overlap, tta=tta, alpha=alpha, max_memory=max_memory, keep_color=keep_color)
     naming = Naming(suffix=suffix, name=name, format=plan.format)
     folder = Path(output) if output and output != STREAM else None
     found = find(named, recursive=recursive, naming=naming, output=folder)

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from hatcli.upscaling.upscaler import Settings
 
 
-def run_settings(tile: str, *, overlap: int, tta: bool, alpha: str, max_memory: str | None) -> Settings:
+def run_settings(
+    tile: str, *, overlap: int, tta: bool, alpha: str, max_memory: str | None, keep_color: bool = False
+) -> Settings:
     """Speed and picture options as settings of an Upscaler."""
     from hatcli.upscaling.memory import parse_bytes
     from hatcli.upscaling.upscaler import Settings
@@ -21,7 +23,7 @@ def run_settings(tile: str, *, overlap: int, tta: bool, alpha: str, max_memory: 
         raise UsageError(f"--tile {tile} is neither 'auto', 'off' nor a side in pixels", hint="try --tile 256")
     side = sides[tile.lower()] if tile.lower() in sides else int(tile)
     memory = parse_bytes(max_memory) if max_memory is not None else None
-    return Settings(tile=side, overlap=overlap, ensemble=tta, alpha=alpha, max_memory=memory)
+    return Settings(tile=side, overlap=overlap, ensemble=tta, alpha=alpha, keep_color=keep_color, max_memory=memory)
 
 
 def choose_device(device: str, precision: str, threads: int | None) -> DeviceChoice:

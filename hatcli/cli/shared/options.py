@@ -56,7 +56,7 @@ Ensemble = Annotated[bool, _flag(MODEL, "Average 8 flips and turns: a little bet
 
 Device = Annotated[str, _flag(SPEED, "auto, cpu, cuda, cuda:1 or mps.", "-d", "-g", "--device")]
 Cpu = Annotated[bool, typer.Option("--cpu", hidden=True)]
-Precision = Annotated[str, _flag(SPEED, "auto (bf16 where the hardware has it), fp32 or bf16.", "--precision")]
+Precision = Annotated[str, _flag(SPEED, "auto, fp32 or bf16; pictures of 16 bits run in fp32.", "--precision")]
 Fp32 = Annotated[bool, typer.Option("--fp32", hidden=True)]
 Tile = Annotated[str, _flag(SPEED, "auto (whole picture if it fits), off, or a side in input pixels.", "-t", "--tile")]
 Overlap = Annotated[int, _flag(SPEED, "Least overlap of tiles in input pixels.", "--overlap", "--tile-pad")]
@@ -75,6 +75,9 @@ Compression = Annotated[
     int | None, _flag(PICTURE, "0 to 9 for PNG and TIFF; higher is smaller and slower.", "--compression")
 ]
 Alpha = Annotated[str, _flag(PICTURE, "Transparency: model, bicubic or drop.", "--alpha")]
+KeepColor = Annotated[
+    bool, _flag(PICTURE, "Put the input's low frequencies back where the model made a region lighter.", "--keep-color")
+]
 Frames = Annotated[
     str | None,
     _flag(PICTURE, "first, or all of an animation; without it, all where the output keeps the format.", "--frames"),

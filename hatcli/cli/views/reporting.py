@@ -259,7 +259,6 @@ def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan) -> dict[str,
     from hatcli.batch import estimate
     from hatcli.batch.naming import check_ending
     from hatcli.image import animation, decode, encode
-    from hatcli.upscaling.memory import run_bytes
 
     info = decode.probe(source, max_pixels=plan.max_pixels)
     size = upscaler.plan(info.width, info.height, plan.target)
@@ -280,10 +279,8 @@ def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan) -> dict[str,
     frames = info.frames if moves and container in animation.FORMATS else 1
     tiles = memory = 0
     if size.passes:
-        first, choice = size.passes[0], upscaler.choice
-        tiles = upscaler.tiles(info.width, info.height, first)
-        network = upscaler.network(first)
-        memory = run_bytes(network, info.height, info.width, device=choice.device, dtype=choice.dtype)
+        tiles = upscaler.tiles(info.width, info.height, size.passes[0], bits=info.bits)
+        memory = upscaler.whole_bytes(info.width, info.height, size.passes[0], bits=info.bits)
     return {
         "source_width": info.width,
         "source_height": info.height,
