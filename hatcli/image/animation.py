@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import struct
 from collections.abc import Iterable, Iterator
@@ -11,12 +10,14 @@ from fractions import Fraction
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from hatcli.errors import InputError
-from hatcli.image import encode, metadata, opening, png, png_writer, samples
-from hatcli.image.codecs import gif
+from hatcli.image import decode, encode, metadata, opening, png, png_writer, samples, saving
+from hatcli.image.codecs import apng, gif
 from hatcli.image.encode import EncodeOptions
+from hatcli.image.formats import DamageError
 from hatcli.image.picture import Picture, Samples, split_alpha
 
 FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
@@ -51,9 +52,11 @@ def read(data: bytes, first: Picture, *, name: str, max_pixels: int) -> Animatio
         return None
     with opening.explained(name, first.format), opening.pillow_limit(max_pixels):
         image = opening.open_image(data, first.format, name=name, max_pixels=max_pixels)
-        count = opening.count_frames(image)
+        count = opening.count_frames(image, data, max_pixels=max_pixels)
         if count < 2:
             return None
+        if count > opening.MOST_FRAMES:
+            raise InputError(f"cannot read {name}: it has more than {opening.MOST_FRAMES} frames")
         if count * first.width * first.height > max_pixels:
             raise InputError(
                 f"cannot read {name}: {count} frames of {first.width} x {first.height} are over the limit of "
@@ -63,14 +66,13 @@ def read(data: bytes, first: Picture, *, name: str, max_pixels: int) -> Animatio
         has_still = bool(image.info.get("default_image"))
         info = {str(key): value for key, value in image.info.items()}
         turn = metadata.find_orientation(metadata.find_exif(info), metadata.find_xmp(info))
-        planes: list[Samples] = []
-        durations = []
-        for number in range(count):
-            image.seek(number)
-            planes.append(samples.upright(np.asarray(image.convert("RGBA")), turn))
-            durations.append(float(image.info.get("duration", 0) or 0))
         loops = _loops(image, first.format)
-    whole = all(bool((frame[..., 3] == 255).all()) for frame in planes)
+        is_png = first.format == "PNG"
+        shown = list(_png_frames(data, first, count, has_still, name) if is_png else _frames(image, count))
+    planes = [samples.upright(plane, turn) for plane, _ in shown]
+    durations = [duration for _, duration in shown]
+    peak = np.iinfo(planes[0].dtype).max
+    whole = all(bool((frame[..., 3] == peak).all()) for frame in planes)
     like = replace(first, icc=None if first.is_gray else first.icc, notes=_without_frame_note(first.notes))
     frames = []
     for frame in planes:
@@ -78,6 +80,38 @@ def read(data: bytes, first: Picture, *, name: str, max_pixels: int) -> Animatio
         frames.append(replace(like, pixels=pixels, alpha=None if whole else alpha))
     still = frames.pop(0) if has_still else None
     return Animation(tuple(frames), tuple(durations[has_still:]), loops, still) if len(frames) > 1 else None
+
+
+def _frames(image: Image.Image, count: int) -> Iterator[tuple[Samples, float]]:
+    """Each frame as Pillow shows it `[H, W, 4]`, and its milliseconds."""
+    for number in range(count):
+        image.seek(number)
+        yield np.asarray(image.convert("RGBA")), float(image.info.get("duration", 0) or 0)
+
+
+def _png_frames(data: bytes, first: Picture, count: int, has_still: bool, name: str) -> Iterator[tuple[Samples, float]]:
+    """The same of a PNG; `count` of them, the still one in front if there is one."""
+
+    def decoded(still: bytes) -> Samples:
+        picture = decode.decode(still, name=name, max_pixels=first.width * first.height)
+        return _with_alpha(picture.pixels, picture.alpha)
+
+    if has_still:
+        yield _with_alpha(first.pixels, first.alpha), 0.0
+    missing = count - has_still
+    for frame in apng.frames(data, decoded, most=missing):
+        yield frame
+        missing -= 1
+    if missing:
+        raise DamageError("the file is cut off")
+
+
+def _with_alpha(pixels: Samples, alpha: Samples | None) -> Samples:
+    """Samples `[H, W, 1 or 3]` as `[H, W, 4]`."""
+    colors: Any = pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+    opaque: Any = np.full(pixels.shape[:2], np.iinfo(pixels.dtype).max, pixels.dtype)
+    joined: NDArray[Any] = np.concatenate([colors, (opaque if alpha is None else alpha)[..., None]], axis=2)
+    return joined
 
 
 def _loops(image: Image.Image, format: str) -> int:
@@ -116,13 +150,14 @@ def write_into(
         gray=False,
         options=options,
     )
-    moving = itertools.chain([first], frames)
-    if format == "GIF":
-        gif.write(file, zip(moving, like.durations, strict=True), loops=like.loops, is_animated=True)
-    elif format == "PNG":
-        _write_png(file, moving, still, like, options)
-    else:
-        _write_with_pillow(file, moving, like, format, options)
+    with saving.explained(format):
+        moving = saving.passed_on(itertools.chain([first], frames))
+        if format == "GIF":
+            gif.write(file, zip(moving, like.durations, strict=True), loops=like.loops, is_animated=True)
+        elif format == "PNG":
+            _write_png(file, moving, still, like, options)
+        else:
+            _write_with_pillow(file, moving, like, format, options)
     if still is not None and format != "PNG":
         notes.append("the still picture beside the frames is left out")
     if format == "AVIF" and like.loops:
@@ -173,28 +208,16 @@ def _write_with_pillow(
     file: BinaryIO, frames: Iterable[Picture], like: Animation, format: str, options: EncodeOptions
 ) -> None:
     images: list[Image.Image] = []
-    carried: Picture | None = None
+    first: Picture | None = None
     for frame in frames:
-        if carried is None:
-            carried, _ = encode.carried(frame, width=frame.width, height=frame.height, options=options)
-        block: Samples = (
-            frame.pixels if frame.alpha is None else np.concatenate([frame.pixels, frame.alpha[..., None]], axis=2)
-        )
-        images.append(Image.fromarray(block))
-    assert carried is not None, "an animation has frames"
-    saving: dict[str, Any] = {"quality": options.quality or encode.DEFAULT_QUALITY[format], "loop": like.loops}
+        first = first or encode.carried(frame, width=frame.width, height=frame.height, options=options)[0]
+        images.append(Image.fromarray(encode.stacked(encode.in_color(frame))))
+    assert first is not None, "an animation has frames"
+    keywords: dict[str, Any] = {"quality": options.quality or encode.DEFAULT_QUALITY[format], "loop": like.loops}
     if format == "WEBP":
-        saving |= {"lossless": True, "exact": True, "quality": 50} if options.lossless else {"method": 4}
+        keywords |= {"lossless": True, "exact": True, "quality": 50} if options.lossless else {"method": 4}
     else:
-        saving |= {"subsampling": "4:4:4", "speed": 8}
-    saving |= {"icc_profile": carried.icc, "exif": carried.exif, "xmp": carried.xmp}
-    packed = io.BytesIO()
-    images[0].save(
-        packed,
-        format,
-        save_all=True,
-        append_images=images[1:],
-        duration=[round(duration) for duration in like.durations],
-        **{key: value for key, value in saving.items() if value is not None},
-    )
-    file.write(packed.getbuffer())
+        keywords |= {"subsampling": "4:4:4", "speed": 8}
+    keywords |= encode.carried_by_pillow(first, format, options)
+    durations = [round(duration) for duration in like.durations]
+    file.write(saving.saved(images[0], format, save_all=True, append_images=images[1:], duration=durations, **keywords))

@@ -6,21 +6,23 @@ import io
 import os
 import stat
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from hatcli.errors import InputError
-from hatcli.image import color, deep, exif, formats, metadata, opening, png, samples
+from hatcli.image import color, deep, exif, formats, ifd, metadata, opening, png, samples
 from hatcli.image.picture import Picture, Samples
 
 DEFAULT_MAX_PIXELS = 178_956_970  # where Pillow refuses, too: 13,377 squared
 _XMP_TAG = 700
 _HEADROOM = 64 * 2**20  # bytes a file may hold beside its pixels
 _BYTES_A_PIXEL = 16  # the most that any format read here stores
+_PIECE = 16 * 2**20  # bytes read at a time: a generous limit must cost nothing by itself
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def decode(data: bytes, *, name: str = "the picture", max_pixels: int = DEFAULT_
         opened = _open(data, format, name=name, max_pixels=max_pixels)
         unpacked, is_upright = _unpack(opened)
         info = _information(opened)
-        frames = opening.count_frames(opened.image)
+        frames = opening.count_frames(opened.image, data, max_pixels=max_pixels)
     return _assemble(opened, unpacked, info=info, frames=frames, is_upright=is_upright)
 
 
@@ -87,11 +89,19 @@ def probe(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> PictureInfo:
     Raises:
         InputError: the file cannot be read, is no picture, or has more than `max_pixels` pixels.
     """
-    data = read_bytes(path, max_pixels=max_pixels)
-    name = str(path)
+    return describe(read_bytes(path, max_pixels=max_pixels), name=str(path), max_pixels=max_pixels)
+
+
+def describe(data: bytes, *, name: str = "the picture", max_pixels: int = DEFAULT_MAX_PIXELS) -> PictureInfo:
+    """The same for bytes that have been read already.
+
+    Raises:
+        InputError: they are no picture, or one of more than `max_pixels` pixels.
+    """
     format = _recognise(data, name)
     with opening.explained(name, format), opening.pillow_limit(max_pixels):
-        return _describe(_open(data, format, name=name, max_pixels=max_pixels))
+        opened = _open(data, format, name=name, max_pixels=max_pixels)
+        return _describe(opened, frames=opening.count_frames(opened.image, data, max_pixels=max_pixels))
 
 
 def sniff(path: Path) -> str | None:
@@ -124,20 +134,54 @@ def read_bytes(path: Path, *, max_pixels: int) -> bytes:
     Raises:
         InputError: it cannot be read, is a device, or is larger than any picture of `max_pixels` pixels.
     """
-    most = most_bytes(max_pixels)
     try:
         with open(path, "rb") as file:
             kind = os.fstat(file.fileno()).st_mode
             if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
                 raise InputError(f"cannot read {path}: it is a device, not a picture")
-            data = file.read(most + 1)
+            return read_open(file, name=str(path), max_pixels=max_pixels)
     except OSError as error:
-        text = error.strerror or "the system refuses"
-        raise InputError(f"cannot read {path}: {text[0].lower()}{text[1:]}") from error
-    if len(data) > most:
-        hint = "raise the limit on pixels if the file can be trusted"
-        raise InputError(f"cannot read {path}: it is larger than {most / 1e9:.1f} GB", hint=hint)
-    return data
+        raise _refused(str(path), error) from error
+
+
+def read_open(file: BinaryIO, *, name: str, max_pixels: int) -> bytes:
+    """The rest of a file or pipe that is open, stdin too, read once; `name` is for error lines.
+
+    Raises:
+        InputError: it cannot be read, or holds more than any picture of `max_pixels` pixels.
+    """
+    most = most_bytes(max_pixels)
+    parts, left, piece = [], most + 1, max(_PIECE, _told_size(file) + 1)
+    try:
+        while left > 0 and (part := file.read(min(left, piece))):
+            parts.append(part)
+            left -= len(part)
+            piece = _PIECE
+        return b"".join(_within(parts, most, name))
+    except OSError as error:
+        raise _refused(name, error) from error
+    except MemoryError as error:
+        raise InputError(f"cannot read {name}: it needs more memory than there is") from error
+
+
+def _told_size(file: BinaryIO) -> int:
+    """Bytes the system says are in a file, so that it is read in one piece; 0 for a pipe."""
+    try:
+        return os.fstat(file.fileno()).st_size
+    except OSError:  # a stream in memory
+        return 0
+
+
+def _within(parts: list[bytes], most: int, name: str) -> list[bytes]:
+    if sum(len(part) for part in parts) <= most:
+        return parts
+    hint = "raise the limit on pixels if the file can be trusted"
+    raise InputError(f"cannot read {name}: it is larger than {most / 1e9:.1f} GB", hint=hint)
+
+
+def _refused(name: str, error: OSError) -> InputError:
+    text = error.strerror or "the system refuses"
+    return InputError(f"cannot read {name}: {text[0].lower()}{text[1:]}")
 
 
 def _recognise(data: bytes, name: str) -> str:
@@ -159,6 +203,9 @@ def _open(data: bytes, format: str, *, name: str, max_pixels: int) -> _Opened:
         header = png.read_header(data)
         opening.check_pixels((header.width, header.height), name=name, max_pixels=max_pixels)
         gated = png.gate(data)
+    if format == "TIFF":
+        with suppress(ValueError):  # Pillow will say what is wrong
+            data = ifd.single(data)  # or Pillow would go through all pages to load the first one
     layout = deep.layout_of(data, format)
     known = deep.as_gray_tiff(data) if deep.is_gray_alpha_tiff(data, layout) else data
     image = opening.open_image(known, format, name=name, max_pixels=max_pixels)
@@ -268,6 +315,8 @@ def _frame_notes(opened: _Opened, frames: int) -> list[str]:
     kind = "pages" if opened.format == "TIFF" else "pictures" if opened.image.format == "MPO" else "frames"
     if frames == 0:
         return [f"first of several {kind}; some of the others are damaged"]
+    if frames > opening.MOST_FRAMES:
+        return [f"first of more than {opening.MOST_FRAMES} {kind}"]
     return [f"first of {frames} {kind}"] if frames > 1 else []
 
 
@@ -313,7 +362,7 @@ def _depth_notes(opened: _Opened, pixels: Samples) -> list[str]:
     return [f"{bits}-bit samples were read as 8-bit ones"] if bits > 8 else []
 
 
-def _describe(opened: _Opened) -> PictureInfo:
+def _describe(opened: _Opened, *, frames: int) -> PictureInfo:
     image, layout = opened.image, opened.layout
     info = _information(opened)
     width, height = image.size
@@ -338,5 +387,5 @@ def _describe(opened: _Opened) -> PictureInfo:
         channels=1 if is_gray else 3,
         alpha=has_alpha,
         format=opened.format,
-        frames=max(opening.count_frames(image), 1),
+        frames=max(frames, 1),
     )

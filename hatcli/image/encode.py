@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hatcli.atomic import replacing
 from hatcli.errors import OutputError, UsageError
-from hatcli.image import color, exif, formats, metadata, png, png_writer, tiff_writer
+from hatcli.image import color, exif, formats, metadata, png, png_writer, saving, tiff_writer
 from hatcli.image.codecs import gif
 from hatcli.image.picture import Picture, Samples, eight_bits
 
@@ -134,9 +134,11 @@ def write_into(file: BinaryIO, picture: Picture, *, format: str, options: Encode
     """Encode a picture into an open file that can seek, and tell what of it could not be kept.
 
     Raises:
-        OutputError: the format cannot hold the picture.
+        OutputError: the format cannot hold the picture, or its encoder fails.
+        MemoryLimitError: encoding needs more memory than there is.
     """
-    return _encode_into(file, picture, format, options or EncodeOptions())
+    with saving.explained(format):
+        return _encode_into(file, picture, format, options or EncodeOptions())
 
 
 STREAMED = ("PNG", "TIFF")  # formats whose rows can be written as they come
@@ -162,7 +164,8 @@ def write_rows_into(
         format: one of `STREAMED`.
 
     Raises:
-        OutputError: the format cannot hold the picture.
+        OutputError: the format cannot hold the picture, or its encoder fails.
+        MemoryLimitError: encoding needs more memory than there is.
     """
     options = options or EncodeOptions()
     if format not in STREAMED:
@@ -172,7 +175,10 @@ def write_rows_into(
     )
     like, lost = carried(like, width=width, height=height, options=options)
     write = _write_png if format == "PNG" else _write_tiff
-    write(file, blocks, like, width=width, height=height, channels=like.pixels.shape[2] + alpha, options=options)
+    channels = like.pixels.shape[2] + alpha
+    with saving.explained(format):
+        rows = saving.passed_on(blocks)
+        write(file, rows, like, width=width, height=height, channels=channels, options=options)
     return [*notes, *lost]
 
 
@@ -180,10 +186,11 @@ def encode(picture: Picture, *, format: str, options: EncodeOptions | None = Non
     """The bytes of a file, for where there is none: a pipe, or an answer.
 
     Raises:
-        OutputError: the format cannot hold the picture.
+        OutputError: the format cannot hold the picture, or its encoder fails.
+        MemoryLimitError: encoding needs more memory than there is.
     """
     file = io.BytesIO()
-    _encode_into(file, picture, format, options or EncodeOptions())
+    write_into(file, picture, format=format, options=options)
     return file.getvalue()
 
 
@@ -300,54 +307,52 @@ def _write_tiff(
 
 
 def _jpeg(picture: Picture, options: EncodeOptions) -> tuple[bytes, list[str]]:
-    saving: dict[str, Any] = {"quality": options.quality or DEFAULT_QUALITY["JPEG"], "subsampling": "4:4:4"}
+    keywords: dict[str, Any] = {"quality": options.quality or DEFAULT_QUALITY["JPEG"], "subsampling": "4:4:4"}
     lost = []
     if picture.exif is not None and len(picture.exif) > _MOST_JPEG_EXIF:
         lost.append(f"EXIF of {len(picture.exif) // 1000} kB is more than JPEG holds: it is left out")
     elif picture.exif is not None:
-        saving["exif"] = exif.PREFIX + picture.exif
+        keywords["exif"] = exif.PREFIX + picture.exif
     if picture.xmp is not None and len(picture.xmp) > _MOST_JPEG_XMP:
         lost.append(f"XMP of {len(picture.xmp) // 1000} kB is more than JPEG holds in one piece: it is left out")
     elif picture.xmp is not None:
-        saving["xmp"] = picture.xmp
+        keywords["xmp"] = picture.xmp
     if picture.dpi is not None and all(1 <= round(value) <= 65535 for value in picture.dpi):
-        saving["dpi"] = tuple(round(value) for value in picture.dpi)
-    return _saved(_flattened(picture), "JPEG", icc_profile=picture.icc, **saving), lost
+        keywords["dpi"] = tuple(round(value) for value in picture.dpi)
+    return saving.saved(_flattened(picture), "JPEG", icc_profile=picture.icc, **keywords), lost
 
 
 def _webp(picture: Picture, options: EncodeOptions) -> tuple[bytes, list[str]]:
-    picture = _in_color(picture)
-    saving: dict[str, Any] = {"quality": options.quality or DEFAULT_QUALITY["WEBP"], "method": 4}
+    picture = in_color(picture)
+    keywords: dict[str, Any] = {"quality": options.quality or DEFAULT_QUALITY["WEBP"], "method": 4}
     if options.lossless:  # quality is then how hard to try, and colours under transparency are kept as well
-        saving = {"lossless": True, "exact": True, "quality": 50, "method": 4}
-    beside = {"icc_profile": picture.icc, "exif": _exif_with_resolution(picture, options), "xmp": picture.xmp}
-    return _saved(_stacked(picture), "WEBP", **saving, **beside), []
+        keywords = {"lossless": True, "exact": True, "quality": 50, "method": 4}
+    keywords |= carried_by_pillow(picture, "WEBP", options)
+    return saving.saved(stacked(picture), "WEBP", **keywords), []
 
 
 def _avif(picture: Picture, options: EncodeOptions) -> tuple[bytes, list[str]]:
-    picture = _in_color(picture)
-    block = _exif_with_resolution(picture, options)
-    beside = {
-        "icc_profile": picture.icc,
-        "exif": None if block is None else exif.without_orientation(block),  # Pillow would write it anew, with losses
-        "xmp": picture.xmp,
-    }
+    picture = in_color(picture)
     quality = options.quality or DEFAULT_QUALITY["AVIF"]
-    return _saved(_stacked(picture), "AVIF", quality=quality, subsampling="4:4:4", speed=8, **beside), []
+    beside = carried_by_pillow(picture, "AVIF", options)
+    return saving.saved(stacked(picture), "AVIF", quality=quality, subsampling="4:4:4", speed=8, **beside), []
+
+
+def carried_by_pillow(picture: Picture, format: str, options: EncodeOptions) -> dict[str, Any]:
+    """Profile and metadata as Pillow takes them for WebP and AVIF, which have no other place for the resolution."""
+    block = picture.exif
+    if block is None and picture.dpi is not None and not options.strip_metadata:
+        block = exif.for_resolution(picture.dpi)
+    if block is not None and format == "AVIF":
+        block = exif.without_orientation(block)  # Pillow would write it anew, with losses
+    return {"icc_profile": picture.icc, "exif": block, "xmp": picture.xmp}
 
 
 def _bmp(picture: Picture, options: EncodeOptions) -> tuple[bytes, list[str]]:
-    return _saved(_flattened(picture), "BMP", dpi=picture.dpi or (0, 0)), []  # else Pillow writes 96
+    return saving.saved(_flattened(picture), "BMP", dpi=picture.dpi or (0, 0)), []  # else Pillow writes 96
 
 
-def _exif_with_resolution(picture: Picture, options: EncodeOptions) -> bytes | None:
-    """EXIF for a format that has no other place for the resolution."""
-    if picture.exif is None and picture.dpi is not None and not options.strip_metadata:
-        return exif.for_resolution(picture.dpi)
-    return picture.exif
-
-
-def _in_color(picture: Picture) -> Picture:
+def in_color(picture: Picture) -> Picture:
     """The picture with 8 bits, and RGB: gray through its profile."""
     pixels, alpha = eight_bits(picture.pixels), None if picture.alpha is None else eight_bits(picture.alpha)
     if not picture.is_gray:
@@ -355,7 +360,7 @@ def _in_color(picture: Picture) -> Picture:
     return replace(picture, pixels=color.gray_to_srgb(pixels, picture.icc), alpha=alpha, icc=None)
 
 
-def _stacked(picture: Picture) -> NDArray[np.uint8]:
+def stacked(picture: Picture) -> NDArray[np.uint8]:
     pixels = eight_bits(picture.pixels)
     if picture.alpha is None:
         return pixels
@@ -369,14 +374,3 @@ def _flattened(picture: Picture) -> NDArray[np.uint8]:
         return pixels
     alpha = eight_bits(picture.alpha)[..., None].astype(np.uint16)
     return ((pixels * alpha + _WHITE * (255 - alpha) + 127) // 255).astype(np.uint8)
-
-
-def _saved(image: Any, format: str, **saving: Any) -> bytes:
-    """What Pillow makes of samples or of an image, leaving out what is None."""
-    from PIL import Image
-
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image))
-    file = io.BytesIO()
-    image.save(file, format, **{name: value for name, value in saving.items() if value is not None})
-    return file.getvalue()

@@ -104,6 +104,39 @@ def read(data: bytes, offset: int, *, order: str, big: bool = False) -> Director
     return Directory(entries, offset, end + word if whole else end, following)
 
 
+def count(data: bytes, *, most: int) -> int:
+    """How many directories a TIFF has, told by the way from one to the next, which is followed no further than `most`.
+
+    Raises:
+        ValueError: the way leads out of the data.
+    """
+    head = header(data)
+    word, entry_size, number, pointer = (8, 20, "Q", "Q") if head.big else (2, 12, "H", "I")
+    seen: set[int] = set()
+    at = head.first
+    while at and at not in seen and len(seen) < most:
+        if at + word > len(data):
+            raise ValueError("a directory outside the data")
+        seen.add(at)
+        end = at + word + struct.unpack_from(head.order + number, data, at)[0] * entry_size
+        if end + struct.calcsize(head.order + pointer) > len(data):
+            raise ValueError("a directory that is cut off")
+        at = struct.unpack_from(head.order + pointer, data, end)[0]
+    return len(seen)
+
+
+def single(data: bytes) -> bytes:
+    """The same TIFF with nothing behind its first directory.
+
+    Raises:
+        ValueError: the first directory does not lie inside the data.
+    """
+    head = header(data)
+    first = read(data, head.first, order=head.order, big=head.big)
+    word = 8 if head.big else 4
+    return data[: first.end - word] + bytes(word) + data[first.end :] if first.following else data
+
+
 def layout(entries: Iterable[Entry], *, at: int, order: str, big: bool = False) -> bytes:
     """A directory that will lie at the even offset `at`, its longer values right behind it, no directory following."""
     count_format, entry_size, word, pointer = ("Q", 20, 8, "Q") if big else ("H", 12, 4, "I")

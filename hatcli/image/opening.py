@@ -15,12 +15,14 @@ from functools import cache
 from PIL import Image, UnidentifiedImageError, _imaging
 
 from hatcli.errors import HatError, InputError
-from hatcli.image import formats
+from hatcli.image import formats, ifd
+from hatcli.image.codecs import gif
 
 _PLUGINS = {
     "PNG": "Png", "JPEG": "Jpeg", "WEBP": "WebP", "TIFF": "Tiff", "AVIF": "Avif", "GIF": "Gif", "BMP": "Bmp",
     "JPEG2000": "Jpeg2K", "PPM": "Ppm", "ICO": "Ico", "TGA": "Tga", "QOI": "Qoi", "SGI": "Sgi", "PSD": "Psd",
 }  # fmt: skip
+MOST_FRAMES = 10_000  # in a file; beyond them the others are not looked at
 _DNG_VERSION, _SUB_DIRECTORIES, _NEW_SUBFILE_TYPE, _REDUCED = 50706, 330, 254, 1
 _WARNINGS_FROM = r"PIL\b"
 _RAISE_LIMIT = "raise the limit on pixels if the file can be trusted"
@@ -57,11 +59,18 @@ def check_pixels(size: tuple[int, int], *, name: str, max_pixels: int) -> None:
         )
 
 
-def count_frames(image: Image.Image) -> int:
-    """Frames or pages in the file; 0 where a later one is too damaged to count them."""
+def count_frames(image: Image.Image, data: bytes, *, max_pixels: int) -> int:
+    """Frames or pages in the file, counted up to one more than `MOST_FRAMES`; 0 where a later one is damaged.
+
+    Where Pillow would go through them one by one they are counted here, from the bytes that lead to the next one alone.
+    """
     if image.format == "PSD":  # its "frames" are layers; what was opened is all of them together
         return 1
     try:
+        if image.format == "GIF":
+            return gif.count_frames(data, most=MOST_FRAMES + 1, max_pixels=max_pixels)
+        if image.format == "TIFF":
+            return ifd.count(data, most=MOST_FRAMES + 1)
         return int(getattr(image, "n_frames", 1))
     except Exception:  # Pillow raises a dozen classes here; the first frame is sound, which is what counts
         return 0

@@ -155,6 +155,11 @@ def find(data: bytes, wanted: bytes, *, before: bytes | None = None) -> bytes | 
     return None
 
 
+def checksum(whole: memoryview) -> int:
+    """What the checksum of a whole chunk should be."""
+    return zlib.crc32(whole[4:-4])
+
+
 def chunk(kind: bytes, body: bytes) -> bytes:
     """A whole chunk: length, kind, body, checksum."""
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
+from support.pictures import noise
+from support.readers import ffmpeg_frames, ffmpeg_frames_of_16_bits
 from support.repeating import Doubling
 
 from hatcli.batch import run as running
@@ -15,7 +21,7 @@ from hatcli.batch.inputs import InputFile
 from hatcli.batch.plan import Job, Plan
 from hatcli.batch.run import Outcome
 from hatcli.errors import InputError, UsageError
-from hatcli.image import animation, decode
+from hatcli.image import animation, decode, png
 from hatcli.image.encode import EncodeOptions
 from hatcli.image.picture import Picture
 from hatcli.upscaling.device import choose
@@ -141,6 +147,109 @@ def test_damage_in_a_later_frame_leaves_the_first_one(tmp_path: Path) -> None:
     assert any("only the first frame can be had" in note for note in outcome.notes)
     with Image.open(tmp_path / "large.png") as image:
         assert getattr(image, "n_frames", 1) == 1
+
+
+def apng(samples: list[NDArray[Any]], controls: list[tuple[int, int, int, int]]) -> bytes:
+    """RGBA frames `[h, w, 4]` with left, top, disposal and blending of each, the first one whole."""
+    height, width = samples[0].shape[:2]
+    depth = 8 * samples[0].itemsize
+    parts = [png.SIGNATURE, png.chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 6, 0, 0, 0))]
+    parts.append(png.chunk(b"acTL", struct.pack(">II", len(samples), 0)))
+    number = 0
+    for frame, (left, top, disposal, blending) in zip(samples, controls, strict=True):
+        size = frame.shape[1::-1]
+        control = struct.pack(">IIIIIHHBB", number, *size, left, top, 30, 0, disposal, blending)
+        parts.append(png.chunk(b"fcTL", control))
+        pixels = zlib.compress(b"".join(b"\0" + row.astype(row.dtype.newbyteorder(">")).tobytes() for row in frame))
+        if number:
+            parts.append(png.chunk(b"fdAT", struct.pack(">I", number + 1) + pixels))
+        else:
+            parts.append(png.chunk(b"IDAT", pixels))
+        number += 2 if number else 1
+    return b"".join([*parts, png.chunk(b"IEND", b"")])
+
+
+def sixteen_bits(height: int, width: int, seed: int, *, opaque: bool = False) -> NDArray[np.uint16]:
+    samples = noise(height, width, 4, bits=16, seed=seed).astype(np.uint16)
+    if opaque:
+        samples[..., 3] = 65535
+    return samples
+
+
+@pytest.mark.parametrize("disposal", [0, 1, 2])
+def test_an_apng_of_16_bits_keeps_them_as_ffmpeg_shows_it(tmp_path: Path, disposal: int) -> None:
+    samples = [sixteen_bits(12, 16, 0), sixteen_bits(5, 6, 1), sixteen_bits(4, 4, 2), sixteen_bits(12, 16, 3)]
+    data = apng(samples, [(0, 0, 0, 0), (3, 2, disposal, 0), (8, 7, disposal, 0), (0, 0, 0, 0)])
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    moving = animation.read(data, decode.decode(data), name="a.png", max_pixels=10**6)
+    assert moving is not None
+    assert moving.durations == (300.0,) * 4
+    for made, shown in zip(moving.frames, ffmpeg_frames_of_16_bits(path, width=16, height=12), strict=True):
+        assert made.bits == 16
+        assert made.alpha is not None
+        assert np.array_equal(made.alpha, shown[..., 3])
+        assert np.array_equal(made.pixels[made.alpha > 0], shown[made.alpha > 0][:, :3])
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_half_transparent_frames_are_laid_over_each_other_as_ffmpeg_does(tmp_path: Path, bits: int) -> None:
+    small = [
+        (sixteen_bits(*size, seed) // 257).astype(np.uint8) for seed, size in enumerate([(12, 16), (5, 6), (9, 9)])
+    ]
+    controls = [(0, 0, 0, 0), (3, 2, 0, 1), (7, 1, 2, 1)]
+    path = tmp_path / "a.png"
+    path.write_bytes(apng(small, controls))  # ffmpeg does so with 8 bits only
+    data = apng([frame.astype(np.uint16) * 257 for frame in small] if bits == 16 else small, controls)
+    moving = animation.read(data, decode.decode(data), name="a.png", max_pixels=10**6)
+    assert moving is not None
+    for made, frame in zip(moving.frames, ffmpeg_frames(path, width=16, height=12), strict=True):
+        shown, step = frame.astype(int), 257 if bits == 16 else 1
+        assert made.bits == bits
+        assert made.alpha is not None
+        assert np.abs(made.alpha / step - shown[..., 3]).max() <= 2
+        dense = shown[..., 3] > 64
+        assert np.abs(made.pixels[dense] / step - shown[dense][:, :3]).max() <= 4
+
+
+def test_a_16_bit_animation_stays_one(tmp_path: Path) -> None:
+    samples = [sixteen_bits(12, 16, seed, opaque=True) for seed in range(3)]
+    outcome = enlarged(tmp_path, apng(samples, [(0, 0, 0, 0)] * 3), "large.png")
+    assert outcome.status == "done", outcome.error
+    for shown, stored in zip(
+        ffmpeg_frames_of_16_bits(tmp_path / "large.png", width=32, height=24), samples, strict=True
+    ):
+        assert np.array_equal(shown[::2, ::2], stored)
+        assert np.array_equal(shown[1::2, 1::2], stored)
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "AVIF"])
+def test_16_bit_frames_become_8_bits_with_a_note_where_the_format_has_no_more(tmp_path: Path, format: str) -> None:
+    samples = [sixteen_bits(12, 16, seed, opaque=True) for seed in range(3)]
+    data = apng(samples, [(0, 0, 0, 0)] * 3)
+    moving = animation.read(data, decode.decode(data), name="a.png", max_pixels=10**6)
+    assert moving is not None
+    packed = io.BytesIO()
+    options = EncodeOptions(lossless=format == "WEBP")
+    notes = animation.write_into(packed, iter(moving.frames), moving, format=format, options=options)
+    assert any("16 bits are rounded" in note for note in notes)
+    with Image.open(io.BytesIO(packed.getvalue())) as image:
+        assert getattr(image, "n_frames", 1) == 3
+        if format == "WEBP":
+            assert np.array_equal(np.asarray(image.convert("RGB")), (samples[0][..., :3].astype(int) + 128) // 257)
+
+
+@pytest.mark.parametrize("cut", [60, 400, 1200])
+def test_a_damaged_16_bit_animation_is_refused(cut: int) -> None:
+    data = apng([sixteen_bits(12, 16, seed) for seed in range(3)], [(0, 0, 0, 0)] * 3)
+    first = decode.decode(data)
+    place = data.index(b"fdAT") + 8 + cut // 4
+    for damaged in (data[:-cut], data[:place] + bytes(20) + data[place + 20 :]):
+        with pytest.raises(InputError):
+            animation.read(damaged, first, name="a.png", max_pixels=10**6)
+    outside = apng([sixteen_bits(12, 16, 0), sixteen_bits(12, 16, 1)], [(0, 0, 0, 0), (5, 0, 0, 0)])
+    with pytest.raises(InputError, match="a frame of it is damaged"):
+        animation.read(outside, first, name="a.png", max_pixels=10**6)
 
 
 def test_frames_count_towards_the_limit_of_pixels() -> None:

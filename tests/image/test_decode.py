@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import struct
 import subprocess
@@ -29,7 +30,7 @@ from support.pictures import (
 )
 
 from hatcli.errors import InputError
-from hatcli.image import decode, deep, encode, opening, png
+from hatcli.image import animation, decode, deep, encode, ifd, opening, png
 from hatcli.image.samples import upright
 
 LOSSLESS = {"PNG": {}, "TIFF": {}, "BMP": {}, "WEBP": {"lossless": True}}
@@ -402,6 +403,32 @@ def test_a_cut_png_never_reaches_opencv() -> None:
         deep.png(png.gate(data[:-20]))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pages_are_counted_only_so_far(channels: int) -> None:
+    fields = {256: 2, 257: 1, 258: 16, 259: 1, 262: 2 if channels == 3 else 1, 273: 8, 277: channels, 278: 1}
+    entries = [ifd.numbers(tag, ifd.SHORT, value, order="<") for tag, value in {**fields, 279: 4 * channels}.items()]
+    data = bytearray(b"II*\0" + struct.pack("<I", 20) + bytes(range(12)))
+    for number in range(opening.MOST_FRAMES + 5):
+        page = ifd.layout(entries, at=len(data), order="<")
+        last = number == opening.MOST_FRAMES + 4
+        data += page[:-4] + struct.pack("<I", 0 if last else len(data) + len(page))
+    got = decode.decode(bytes(data))
+    assert got.notes == (f"first of more than {opening.MOST_FRAMES} pages",)
+    assert got.pixels.reshape(-1).tobytes() == bytes(range(4 * channels))
+    data[-4:] = struct.pack("<I", 20)  # from the last page back to the first one
+    assert decode.decode(bytes(data)).notes == got.notes
+
+
+def test_frames_are_counted_only_so_far() -> None:
+    still = saved(noise(4, 4, 1)[..., 0], "GIF")
+    start = still.index(b"\x2c" + bytes(4))
+    data = still[:start] + still[start:-1] * (opening.MOST_FRAMES + 5) + b"\x3b"
+    got = decode.decode(data)
+    assert got.notes == (f"first of more than {opening.MOST_FRAMES} frames",)
+    with pytest.raises(InputError, match="more than"):
+        animation.read(data, got, name="a.gif", max_pixels=10**9)
+
+
 # Files of other kinds, and what stands around decoding
 
 
@@ -470,6 +497,37 @@ def test_sniffing_tells_pictures_from_other_files(tmp_path: Path) -> None:
         assert decode.sniff(tmp_path / name) == found
     assert decode.sniff(tmp_path) is None
     assert decode.sniff(tmp_path / "missing.png") is None
+
+
+def test_a_generous_limit_costs_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(saved(ramp(), "PNG"))
+    assert np.array_equal(decode.read(path, max_pixels=10**13).pixels, ramp())
+
+
+def test_a_pipe_is_read_no_further_than_the_limit() -> None:
+    class Endless(io.BytesIO):
+        given = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            assert size is not None
+            assert 0 < size <= 2**26
+            self.given += size
+            return bytes(size)
+
+    endless = Endless()
+    with pytest.raises(InputError, match="stdin: it is larger"):
+        decode.read_open(endless, name="stdin", max_pixels=1000)
+    assert endless.given < 2**27
+
+
+def test_an_open_file_and_bytes_are_read_like_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(saved(ramp(), "PNG"))
+    with path.open("rb") as file:
+        data = decode.read_open(file, name="a.png", max_pixels=10**6)
+    assert data == path.read_bytes()
+    assert decode.describe(data) == decode.probe(path)
 
 
 def test_libraries_keep_their_warnings_to_themselves(capfd: pytest.CaptureFixture[str]) -> None:

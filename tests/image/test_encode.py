@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,8 +18,8 @@ import pytest
 from PIL import Image
 from support.pictures import gray_profile, noise, picture, ramp
 
-from hatcli.errors import OutputError, UsageError
-from hatcli.image import decode, encode, formats, ifd, png_writer, tiff_writer
+from hatcli.errors import HatError, MemoryLimitError, OutputError, UsageError
+from hatcli.image import animation, decode, encode, exif, formats, ifd, png_writer, tiff_writer
 from hatcli.image.encode import EncodeOptions
 from hatcli.image.picture import Picture, Samples
 
@@ -245,6 +249,58 @@ def test_formats_are_found_by_suffix_path_and_name() -> None:
     assert {encode.format_for(encode.ending_for(format)) for format in formats.WRITABLE} == set(formats.WRITABLE)
 
 
+# Encoders that fail
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF", "BMP", "GIF"])
+@pytest.mark.parametrize(
+    "failure", [struct.error("unpack requires 4 bytes"), TypeError("a"), KeyError(7), OSError("encoder error -2")]
+)
+def test_whatever_an_encoder_raises_is_that_pictures_failure(
+    monkeypatch: pytest.MonkeyPatch, format: str, failure: Exception
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(Image.Image, "save", failing)
+    with pytest.raises(OutputError) as caught:
+        encode.encode(picture(), format=format)
+    assert formats.title(format) in caught.value.message
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
+    assert caught.value.__cause__ is failure
+
+
+@pytest.mark.parametrize("format", encode.STREAMED)
+@pytest.mark.parametrize("failure", [KeyError("the network"), MemoryError("the network"), OutputError("the network")])
+def test_a_failure_of_what_makes_the_rows_is_not_taken_for_the_encoders(format: str, failure: Exception) -> None:
+    def rows() -> Iterator[Samples]:
+        yield noise(1, 7, 3)
+        raise failure
+
+    with pytest.raises(type(failure)) as caught:
+        encode.write_rows_into(io.BytesIO(), rows(), picture(), width=7, height=9, alpha=False, format=format)
+    assert caught.value is failure
+
+
+def test_any_byte_of_the_metadata_may_be_wrong(tmp_path: Path) -> None:
+    turned = ifd.numbers(0x0112, ifd.SHORT, 1, order=">")
+    block = b"MM\0*\0\0\0\x08" + ifd.layout([turned, *exif.resolution_fields((72, 72), order=">")], at=8, order=">")
+    frames = tuple(Picture(noise(8, 8, 3, seed=seed)) for seed in range(2))
+    for place in range(len(block)):
+        changed = bytearray(block)
+        changed[place] ^= 0x0F
+        first = replace(frames[0], exif=bytes(changed))
+        moving = animation.Animation((first, frames[1]), (100.0, 100.0), 0)
+        for format in ("JPEG", "WEBP", "AVIF", "TIFF", "PNG"):
+            with suppress(HatError):
+                encode.encode(first, format=format)
+            if format in animation.FORMATS:
+                with suppress(HatError):
+                    frames_again = iter(moving.frames)
+                    animation.write_into(io.BytesIO(), frames_again, moving, format=format, options=EncodeOptions())
+
+
 # Files
 
 
@@ -272,7 +328,8 @@ def test_a_failure_half_way_leaves_nothing_behind(
         raise failure
 
     monkeypatch.setattr(png_writer, "encode", failing)
-    expected = OutputError if isinstance(failure, OSError) else type(failure)
+    told: dict[type, type[BaseException]] = {OSError: OutputError, MemoryError: MemoryLimitError}
+    expected = told.get(type(failure), type(failure))
     with pytest.raises(expected):
         encode.write(picture(), path, overwrite=True)
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]

@@ -1,0 +1,119 @@
+"""Animated PNGs: each frame as a still PNG of its own, composed here.
+
+Pillow would narrow 16 bits to 8, and lays half-transparent frames over others by another rule than the format's.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hatcli.image import png
+from hatcli.image.formats import DamageError
+from hatcli.image.picture import Samples
+
+_KEEP, _CLEAR, _RESTORE = 0, 1, 2  # what happens to a frame's rectangle before the next frame is shown
+_OVER = 1  # a frame is laid over what is there, else it replaces it
+
+Decoder = Callable[[bytes], Samples]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """One frame as it lies in the file: where it goes, for how many milliseconds, and the parts of its pixels."""
+
+    width: int
+    height: int
+    left: int
+    top: int
+    duration: float
+    disposal: int
+    blending: int
+    parts: list[bytes] = field(default_factory=list[bytes])
+
+
+def frames(data: bytes, decode: Decoder, *, most: int) -> Iterator[tuple[Samples, float]]:
+    """Each frame as it is shown, `[H, W, 4]`, RGB and straight alpha, and its milliseconds.
+
+    Args:
+        data: a PNG that passed the gate.
+        decode: gives the samples `[h, w, 4]` of a still PNG.
+        most: frames beyond which the file is refused.
+
+    Raises:
+        DamageError: a frame is damaged, or lies outside the picture.
+    """
+    header = png.read_header(data)
+    canvas: Any = np.zeros((header.height, header.width, 4), np.uint16 if header.depth == 16 else np.uint8)
+    for number, stored in enumerate(_stored(data, header, most=most)):
+        box = (slice(stored.top, stored.top + stored.height), slice(stored.left, stored.left + stored.width))
+        before = canvas[box].copy()
+        samples = decode(_still(data, stored))
+        canvas[box] = _over(samples, before) if stored.blending == _OVER else samples
+        yield canvas.copy(), stored.duration
+        if stored.disposal == _CLEAR or (stored.disposal == _RESTORE and number == 0):
+            canvas[box] = 0
+        elif stored.disposal == _RESTORE:
+            canvas[box] = before
+
+
+def _stored(data: bytes, header: png.Header, *, most: int) -> Iterator[_Stored]:
+    """The frames in order, each when it is complete; a still that is none of them is left out."""
+    current: _Stored | None = None
+    count = 0
+    for kind, body, whole in png.chunks(data):
+        if kind in (b"fcTL", b"fdAT") and png.checksum(whole) != int.from_bytes(whole[-4:], "big"):
+            raise DamageError("it is damaged (a checksum is wrong)")
+        if kind == b"fcTL":
+            if current is not None:
+                yield current
+            current = _control(bytes(body), header)
+            count += 1
+            if count > most:
+                raise DamageError(f"it has more than {most} frames")
+        elif kind == b"fdAT" and current is not None:
+            current.parts.append(bytes(body[4:]))
+        elif kind == b"IDAT" and current is not None:
+            current.parts.append(bytes(body))
+    if current is not None:
+        yield current
+
+
+def _control(body: bytes, header: png.Header) -> _Stored:
+    if len(body) != 26:
+        raise DamageError("a frame of it is damaged")
+    _, width, height, left, top, time, unit, disposal, blending = struct.unpack(">IIIIIHHBB", body)
+    inside = 0 < width <= header.width - left and 0 < height <= header.height - top
+    if not inside or disposal > _RESTORE or blending > _OVER:
+        raise DamageError("a frame of it is damaged")
+    return _Stored(width, height, left, top, 1000 * time / (unit or 100), disposal, blending)
+
+
+def _still(data: bytes, stored: _Stored) -> bytes:
+    """A PNG of one frame alone."""
+    if not stored.parts:
+        raise DamageError("a frame of it has no pixels")
+    described = struct.pack(">II", stored.width, stored.height) + data[24:29]
+    colors = ((kind, png.find(data, kind, before=b"IDAT")) for kind in (b"PLTE", b"tRNS"))
+    between = b"".join(png.chunk(kind, body) for kind, body in colors if body is not None)
+    pixels = b"".join(png.chunk(b"IDAT", part) for part in stored.parts)
+    return png.SIGNATURE + png.chunk(b"IHDR", described) + between + pixels + png.chunk(b"IEND", b"")
+
+
+def _over(samples: Samples, below: Samples) -> Samples:
+    """Samples `[h, w, 4]` laid over others, both with straight alpha."""
+    peak = np.iinfo(samples.dtype).max
+    if (samples[..., 3] == peak).all():
+        return samples
+    opacity, opacity_below = (block[..., 3:].astype(np.float64) / peak for block in (samples, below))
+    opacity_below = opacity_below * (1 - opacity)
+    total = opacity + opacity_below
+    colors = samples[..., :3] * opacity + below[..., :3] * opacity_below
+    colors = np.divide(colors, total, out=np.zeros_like(colors), where=total > 0)
+    laid: NDArray[Any] = np.rint(np.concatenate([colors, total * peak], axis=2)).astype(samples.dtype)
+    return laid
