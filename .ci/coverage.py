@@ -1,4 +1,4 @@
-"""Prints the share of lines and branches that the tests reached, and the ten files with the most left, from coverage's XML."""
+"""Prints the share of lines and branches the tests reached, and the files with the most left, from coverage's XML."""
 
 import sys
 from pathlib import Path
