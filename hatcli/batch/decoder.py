@@ -16,6 +16,7 @@ from typing import Protocol
 from hatcli.batch import decoder_process
 from hatcli.batch.decoder_process import Answer, Request, receive, send
 from hatcli.batch.reading import Original
+from hatcli.batch.streams import is_stream
 from hatcli.errors import HatError, InputError
 from hatcli.image.decode import DEFAULT_MAX_PIXELS, PictureInfo
 
@@ -61,6 +62,8 @@ class _Looks:
 
     def look(self, path: Path) -> PictureInfo:
         """See `Decoder.look`."""
+        if is_stream(path):
+            raise InputError(f"{path} is a pipe: what it holds is known when it is read")
         if path not in self._seen:
             seen = self._look(path)
             assert not isinstance(seen, Original)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from hatcli.batch import checks
+from hatcli.batch import checks, streams
 from hatcli.batch.inputs import STREAM, Found, InputFile
 from hatcli.batch.naming import Naming, check_ending
 from hatcli.batch.plan import Job, Plan
 from hatcli.errors import HatError, UsageError
-from hatcli.image import decode
+from hatcli.image.decode import PictureInfo
+
+Look = Callable[[Path], PictureInfo]
 
 
-def plan_jobs(found: Found, output: str | None, naming: Naming, plan: Plan, native: tuple[int, ...]) -> list[Job]:
+def plan_jobs(
+    found: Found, output: str | None, naming: Naming, plan: Plan, native: tuple[int, ...], *, look: Look
+) -> list[Job]:
     """Where each picture's result goes; everything cheap that can go wrong goes wrong here.
+
+    Args:
+        look: says what the picture in a file is, where its name or its result's size need it.
 
     Raises:
         UsageError: outputs that collide, overwrite an input, or one file named for several inputs.
@@ -27,11 +35,11 @@ def plan_jobs(found: Found, output: str | None, naming: Naming, plan: Plan, nati
     to_folder = path is not None and (many or path.is_dir() or (output or "").endswith(("/", "\\")))
     if path is not None and to_folder and path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file, and several pictures need a folder", hint="name a folder with -o")
-    if path is None and any(file.path is None for file in found.files):
-        raise UsageError("a picture from stdin needs an output", hint="add -o out.png, or -o - for stdout")
+    if path is None and any(file.path is None or (not many and streams.is_stream(file.path)) for file in found.files):
+        raise UsageError("a picture from stdin or a pipe needs an output", hint="add -o out.png, or -o - for stdout")
     jobs = []
     for file in found.files:
-        place = path if path and not to_folder else _place(file, path, naming, plan, native)
+        place = path if path and not to_folder else _place(file, path, naming, plan, native, look)
         root = place.parents[len(file.place.parts) - 1] if many else None
         jobs.append(Job(file, place, root, _at_least(file, place, plan.target.scale or max(native))))
     checks.check_outputs(jobs)
@@ -52,14 +60,16 @@ def _at_least(file: InputFile, output: Path, factor: float) -> int:
     return int(size * factor**2 * (0.005 if shrinks else 0.2))
 
 
-def _place(file: InputFile, folder: Path | None, naming: Naming, plan: Plan, native: tuple[int, ...]) -> Path:
+def _place(
+    file: InputFile, folder: Path | None, naming: Naming, plan: Plan, native: tuple[int, ...], look: Look
+) -> Path:
     """The output of a picture in a folder, its tree mirrored, or beside the picture."""
     factor, width, height, container = plan.target.scale, 0, 0, "PNG"
     templated = any(field in f"{naming.suffix}{naming.name or ''}" for field in ("{width}", "{height}"))
     ending_known = naming.format is not None or file.place.suffix != ""
     if file.path is not None and (templated or plan.target.is_size or not ending_known):
         try:
-            info = decode.probe(file.path)
+            info = look(file.path)
             factor = plan.target.factor(info.width, info.height)
             width, height = (round(side * (factor or max(native))) for side in (info.width, info.height))
             container = info.format

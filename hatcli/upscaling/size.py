@@ -38,7 +38,7 @@ class Target:
                 f"--scale {self.scale:g} is not above 1 and at most {LARGEST_SCALE:g}", hint="try --scale 2"
             )
         for value in (self.width, self.height, self.long_edge, self.short_edge, self.megapixels):
-            if value is not None and value <= 0:
+            if value is not None and not (math.isfinite(value) and value > 0):
                 raise UsageError("a size must be above 0")
 
     @property

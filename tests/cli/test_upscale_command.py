@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -194,3 +195,37 @@ def test_a_worn_jpeg_given_to_a_clean_model_is_told_of_real_hat(photo: Path, qua
     result = hat(picture, "-n", "hat-t", "-s", "2.5", "--dry-run")
     assert ("real-hat" in result.stderr) is told
     assert "x3 reduced once" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs pipes as files")
+@pytest.mark.parametrize("options", [(), ("--width", "300")])
+def test_a_shells_pipe_is_opened_once(tmp_path: Path, weights: Path, options: tuple[str, ...]) -> None:
+    jpeg = tmp_path / "a.jpg"
+    with Image.open(PHOTO) as image:
+        image.convert("RGB").crop((0, 0, 30, 20)).save(jpeg, quality=60)
+    program = [sys.executable, "-m", "hatcli", "upscale", "-n", str(weights), "-o", str(tmp_path / "out.png"), *options]
+    command = f"exec {shlex.join(program)} <(cat {shlex.quote(str(jpeg))})"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "out.png") as large:
+        assert large.width in (60, 120, 300)
+
+
+def test_pictures_above_the_default_limit_are_named_by_their_factor(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "DEFAULT_MAX_PIXELS", 50)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    result = hat(tmp_path / "a.png", "-n", weights, "--width", "16", "--max-megapixels", "0.0001")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "a_x2.png").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--megapixels", "nan"), ("--megapixels", "inf"), ("--scale", "nan"),
+     ("--max-megapixels", "inf"), ("--max-megapixels", "nan"), ("--max-megapixels", "0")],
+)  # fmt: skip
+def test_numbers_that_are_none_are_refused(photo: Path, weights: Path, options: tuple[str, str]) -> None:
+    refused(hat(photo, "-n", weights, *options), 2)
+    assert [path.name for path in photo.parent.iterdir()] == ["photo.png"]

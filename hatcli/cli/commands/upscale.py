@@ -13,8 +13,11 @@ from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
     from hatcli.batch.inputs import Found
+    from hatcli.batch.jobs import Look
     from hatcli.models.opening import Model
     from hatcli.upscaling.size import Target
+
+MOST_MEGAPIXELS = 1_000_000
 
 
 @command
@@ -78,60 +81,78 @@ def upscale(
     if overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing contradict each other", hint="give one of them")
 
-    from hatcli.atomic import sweep
-    from hatcli.batch import checks
-    from hatcli.batch.inputs import STREAM, find
-    from hatcli.batch.jobs import plan_jobs
-    from hatcli.batch.naming import Naming
-    from hatcli.batch.plan import Plan, journals_of
-    from hatcli.cli.views.reporting import Reporter
+    from hatcli.batch.decoder import DecoderProcess
     from hatcli.image.decode import DEFAULT_MAX_PIXELS
-    from hatcli.image.encode import EncodeOptions
-    from hatcli.upscaling.size import Target
-    from hatcli.upscaling.upscaler import Upscaler
 
-    console = Console(quiet=quiet or output == "-", verbose=verbose, progress=not no_progress)
-    plan = Plan(
-        target=Target(scale, width, height, long_edge, short_edge, megapixels),
-        format=format_name(file_format),
-        options=EncodeOptions(
-            quality=quality,
-            lossless=lossless,
-            compression=compression,
-            strip_metadata=strip_metadata,
-            dpi=dots_an_inch(dpi),
-        ),
-        overwrite=overwrite,
-        skip_existing=skip_existing,
-        only_if_smaller=only_if_smaller,
-        max_pixels=int(max_megapixels * 1e6) if max_megapixels else DEFAULT_MAX_PIXELS,
-        fail_fast=fail_fast,
-        frames=frames,
-        writers=writers,
-    )
-    settings = run_settings(tile, overlap=overlap, tta=tta, alpha=alpha, max_memory=max_memory, keep_color=keep_color)
-    naming = Naming(suffix=suffix, name=name, format=plan.format)
-    folder = Path(output) if output and output != STREAM else None
-    found = find(named, recursive=recursive, naming=naming, output=folder)
-    choice = choose_device("cpu" if cpu else device, "fp32" if fp32 else precision, threads)
-    opened = open_model(model, plan.target, found, console, offline=offline)
-    naming = Naming(suffix=suffix, name=name, format=plan.format, model=opened.name)
-    upscaler = Upscaler(opened, choice=choice, settings=settings)
-    jobs = plan_jobs(found, output, naming, plan, upscaler.native)
-    journals = journals_of(jobs, upscaler, plan, opened)
-    checks.refuse_existing(jobs, plan, journals)
-    reporter = Reporter(console, as_json=as_json)
-    if dry_run:
-        reporter.dry_run(jobs, found, upscaler, plan, opened, journals)
-        return
-    checks.check_targets(jobs)
-    checks.check_room(jobs)
-    with ExitStack() as open_files:
+    max_pixels = DEFAULT_MAX_PIXELS if max_megapixels is None else pixels(max_megapixels)
+    with ExitStack() as opened:
+        decoder = DecoderProcess(max_pixels=max_pixels)
+        opened.callback(decoder.close)
+        decoder.start()  # it gets ready while PyTorch is imported here
+
+        from hatcli.atomic import sweep
+        from hatcli.batch import checks
+        from hatcli.batch.inputs import STREAM, find
+        from hatcli.batch.jobs import plan_jobs
+        from hatcli.batch.naming import Naming
+        from hatcli.batch.plan import Plan, journals_of
+        from hatcli.cli.views.reporting import Reporter
+        from hatcli.image.encode import EncodeOptions
+        from hatcli.upscaling.size import Target
+        from hatcli.upscaling.upscaler import Upscaler
+
+        console = Console(quiet=quiet or output == "-", verbose=verbose, progress=not no_progress)
+        plan = Plan(
+            target=Target(scale, width, height, long_edge, short_edge, megapixels),
+            format=format_name(file_format),
+            options=EncodeOptions(
+                quality=quality,
+                lossless=lossless,
+                compression=compression,
+                strip_metadata=strip_metadata,
+                dpi=dots_an_inch(dpi),
+            ),
+            overwrite=overwrite,
+            skip_existing=skip_existing,
+            only_if_smaller=only_if_smaller,
+            max_pixels=max_pixels,
+            fail_fast=fail_fast,
+            frames=frames,
+            writers=writers,
+        )
+        settings = run_settings(
+            tile, overlap=overlap, tta=tta, alpha=alpha, max_memory=max_memory, keep_color=keep_color
+        )
+        naming = Naming(suffix=suffix, name=name, format=plan.format)
+        folder = Path(output) if output and output != STREAM else None
+        found = find(named, recursive=recursive, naming=naming, output=folder)
+        choice = choose_device("cpu" if cpu else device, "fp32" if fp32 else precision, threads)
+        networks = open_model(model, plan.target, found, console, offline=offline, look=decoder.look)
+        naming = Naming(suffix=suffix, name=name, format=plan.format, model=networks.name)
+        upscaler = Upscaler(networks, choice=choice, settings=settings)
+        jobs = plan_jobs(found, output, naming, plan, upscaler.native, look=decoder.look)
+        journals = journals_of(jobs, upscaler, plan, networks)
+        checks.refuse_existing(jobs, plan, journals)
+        reporter = Reporter(console, as_json=as_json)
+        if dry_run:
+            reporter.dry_run(jobs, found, upscaler, plan, networks, journals, decoder)
+            return
+        checks.check_targets(jobs)
+        checks.check_room(jobs)
         for journal in journals.values():
-            open_files.callback(journal.close)
+            opened.callback(journal.close)
             journal.open()
         sweep({job.output.parent for job in jobs if job.output is not None})
-        reporter.run(jobs, found, upscaler, plan, opened, journals)
+        reporter.run(jobs, found, upscaler, plan, networks, journals, decoder)
+
+
+def pixels(megapixels: float) -> int:
+    """`--max-megapixels` to pixels."""
+    if not 0 < megapixels <= MOST_MEGAPIXELS:
+        raise UsageError(
+            f"--max-megapixels {megapixels:g} is not above 0 and at most {MOST_MEGAPIXELS}", hint="179 is the default"
+        )
+    return max(1, int(megapixels * 1e6))
 
 
 def format_name(text: str) -> str | None:
@@ -159,7 +180,7 @@ def dots_an_inch(text: str) -> float | None:
     return value
 
 
-def open_model(name: str, target: Target, found: Found, console: Console, *, offline: bool) -> Model:
+def open_model(name: str, target: Target, found: Found, console: Console, *, offline: bool, look: Look) -> Model:
     """The model `-n` means, fetched first if it is in the catalogue but not here.
 
     Raises:
@@ -170,7 +191,7 @@ def open_model(name: str, target: Target, found: Found, console: Console, *, off
 
     if opening.names_file(name):
         return opening.open_file(Path(name))
-    factors = wanted_factors(target, found)
+    factors = wanted_factors(target, found, look)
     if name != "auto":
         fetch_missing(name, factors, console, offline=offline)
     elif not target.is_size:
@@ -184,12 +205,11 @@ def open_model(name: str, target: Target, found: Found, console: Console, *, off
     return opening.open_installed(name, scale=min(16, max(factors)) if factors else None)
 
 
-def wanted_factors(target: Target, found: Found) -> list[int]:
+def wanted_factors(target: Target, found: Found, look: Look) -> list[int]:
     """The whole factors the pictures need at least; empty: the model's own."""
     import math
 
     from hatcli.errors import HatError
-    from hatcli.image import decode
 
     if target.scale is not None:
         return [math.ceil(target.scale)]
@@ -198,7 +218,7 @@ def wanted_factors(target: Target, found: Found) -> list[int]:
     factors = set()
     for file in found.files:
         try:
-            info = decode.probe(file.path) if file.path is not None else None
+            info = look(file.path) if file.path is not None else None
         except (HatError, OSError):  # it will be reported when its turn comes
             continue
         if info is not None:

@@ -14,6 +14,7 @@ from hatcli.cli.shared.console import Bars, Console, show
 from hatcli.errors import HatError, InputError
 
 if TYPE_CHECKING:
+    from hatcli.batch.decoder import Decoder
     from hatcli.batch.inputs import Found
     from hatcli.batch.journal import Journal
     from hatcli.batch.plan import Job, Plan
@@ -43,13 +44,14 @@ class Reporter:
         plan: Plan,
         model: Model,
         journals: dict[Path, Journal],
+        decoder: Decoder,
     ) -> None:
         """Run every job and report it."""
         self._start(jobs, upscaler, plan, model)
         self._unreadable(found)
         began = time.monotonic()
         try:
-            self._drive(jobs, upscaler, plan, journals)
+            self._drive(jobs, upscaler, plan, journals, decoder)
         finally:
             self._summary(found, time.monotonic() - began, len(jobs), upscaler, model)
         if code := exit_code([error for _, error in self.failures], len(jobs)):
@@ -61,11 +63,11 @@ class Reporter:
             error = InputError(f"cannot list {refused.filename}: {refused.strerror or refused}")
             self._failed(str(refused.filename), error)
 
-    def _drive(self, jobs: list[Job], upscaler: Upscaler, plan: Plan, journals: dict[Path, Journal]) -> None:
-        from hatcli.batch.decoder import DecoderProcess
+    def _drive(
+        self, jobs: list[Job], upscaler: Upscaler, plan: Plan, journals: dict[Path, Journal], decoder: Decoder
+    ) -> None:
         from hatcli.batch.run import deliver, run
 
-        decoder = DecoderProcess(max_pixels=plan.max_pixels)
         with self.console.bars(len(jobs)) as bars:
             deliver(
                 run(jobs, upscaler, plan, journals=journals, decoder=decoder), lambda event: self._tell(event, bars)
@@ -192,10 +194,12 @@ class Reporter:
         plan: Plan,
         model: Model,
         journals: dict[Path, Journal],
+        decoder: Decoder,
     ) -> None:
         """Say what would be done, picture by picture: sizes, passes, tiles."""
         from hatcli.batch import estimate
         from hatcli.batch.plan import reason_to_skip
+        from hatcli.batch.streams import is_stream
 
         self._start(jobs, upscaler, plan, model)
         self._unreadable(found)
@@ -203,14 +207,14 @@ class Reporter:
         seconds, size, pictures = 0.0, 0, 0
         for job in jobs:
             output = "stdout" if job.output is None else str(job.output)
-            if job.source.path is None:
-                self.console.say("stdin is not read by --dry-run")
+            if job.source.path is None or is_stream(job.source.path):
+                self.console.say(f"{show(job.source.label)} is not read by --dry-run")
             elif reason := reason_to_skip(job, plan, journals):
                 self.counts["skipped"] += 1
                 self._emit("skipped", input=job.source.label, output=output, reason=reason)
             else:
                 try:
-                    facts = planned(job, job.source.path, upscaler, plan)
+                    facts = planned(job, job.source.path, upscaler, plan, decoder)
                 except HatError as error:
                     self._failed(job.source.label, error)
                     continue
@@ -250,7 +254,7 @@ def prefixed(error: HatError, source: str) -> HatError:
     return HatError(message, hint=error.hint)
 
 
-def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan) -> dict[str, Any]:
+def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan, decoder: Decoder) -> dict[str, Any]:
     """What enlarging a job's picture will mean, told from its header: sizes, passes, tiles, memory, disk.
 
     Raises:
@@ -258,9 +262,9 @@ def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan) -> dict[str,
     """
     from hatcli.batch import estimate
     from hatcli.batch.naming import check_ending
-    from hatcli.image import animation, decode, encode
+    from hatcli.image import animation, encode
 
-    info = decode.probe(source, max_pixels=plan.max_pixels)
+    info = decoder.look(source)
     size = upscaler.plan(info.width, info.height, plan.target)
     if job.output is None:
         container = plan.format or encode.format_for(info.format) or "PNG"
