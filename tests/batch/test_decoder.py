@@ -38,24 +38,30 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "a.png"
 
 
-@pytest.fixture
-def endless(tmp_path: Path) -> Path:
-    """A file whose reading does not end: what a decoder that hangs looks like from outside."""
-    os.mkfifo(tmp_path / "b.png")
-    return tmp_path / "b.png"
+def process_id(decoder: DecoderProcess) -> int:
+    assert decoder._process is not None
+    return decoder._process.pid
 
 
-def kill_after(seconds: float, decoder: DecoderProcess, number: int, *, times: int = 1) -> None:
-    """Send a signal to the decoder's process, and to those that take its place."""
+def hang(decoder: DecoderProcess) -> None:
+    """Stop the decoder's process: from outside it looks as if it did not come to an end."""
+    decoder.start()
+    os.kill(process_id(decoder), signal.SIGSTOP)
+
+
+def kill_soon(decoder: DecoderProcess, number: int, *, times: int = 1) -> None:
+    """Send a signal to the decoder's process in a while, and to those that take its place at once."""
 
     def kill() -> None:
         killed: set[int] = set()
+        time.sleep(0.3)
         while len(killed) < times:
-            time.sleep(seconds)
             process = decoder._process
             if process is not None and process.pid not in killed:
                 killed.add(process.pid)
                 os.kill(process.pid, number)
+                os.kill(process.pid, signal.SIGCONT)
+            time.sleep(0.001)
 
     threading.Thread(target=kill, daemon=True).start()
 
@@ -78,20 +84,12 @@ def test_a_look_says_what_loading_would(decoder: DecoderProcess, picture: Path) 
 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_decoder_killed_once_blames_no_picture(
-    decoder: DecoderProcess, tmp_path: Path, endless: Path, number: int
-) -> None:
-    content = tmp_path / "large.png"
-    Image.fromarray(noise(40, 30, 3)).save(content)
-    decoder.start()
-    kill_after(0.3, decoder, number)
-
-    def feed() -> None:
-        time.sleep(0.6)  # the first process is dead by now, and the second one waits for this
-        endless.write_bytes(content.read_bytes())
-
-    threading.Thread(target=feed, daemon=True).start()
-    assert decoder.load(endless, name="b").picture.height == 40
+def test_a_decoder_killed_once_blames_no_picture(decoder: DecoderProcess, picture: Path, number: int) -> None:
+    hang(decoder)
+    first = process_id(decoder)
+    kill_soon(decoder, number)
+    assert decoder.load(picture, name="a").picture.height == 5
+    assert process_id(decoder) != first
 
 
 @posix
@@ -99,35 +97,44 @@ def test_a_decoder_killed_once_blames_no_picture(
     ("number", "told"), [(signal.SIGKILL, "want of memory"), (signal.SIGSEGV, r"crashed twice \(signal 11\)")]
 )
 def test_a_picture_that_kills_two_decoders_is_to_blame(
-    decoder: DecoderProcess, endless: Path, picture: Path, number: int, told: str
+    decoder: DecoderProcess, picture: Path, number: int, told: str
 ) -> None:
-    kill_after(0.2, decoder, number, times=2)
+    hang(decoder)
+    kill_soon(decoder, number, times=2)
     with pytest.raises(InputError, match=told):
-        decoder.load(endless, name="b")
+        decoder.load(picture, name="b")
     assert decoder.load(picture, name="a").picture.height == 5
 
 
 @posix
 @pytest.mark.parametrize("look", [True, False])
 def test_a_decoder_that_hangs_is_ended(
-    decoder: DecoderProcess, endless: Path, picture: Path, monkeypatch: pytest.MonkeyPatch, look: bool
+    decoder: DecoderProcess, picture: Path, monkeypatch: pytest.MonkeyPatch, look: bool
 ) -> None:
     decoder.look(picture)
+    hang(decoder)
     monkeypatch.setattr(decoding, "_PATIENCE", 0.2)
+    other = picture.rename(picture.with_name("other.png"))
     with pytest.raises(InputError, match="did not end in 0 seconds"):
-        decoder.look(endless) if look else decoder.load(endless, name="b")
+        decoder.look(other) if look else decoder.load(other, name="b")
     monkeypatch.undo()
-    assert decoder.load(picture, name="a").picture.height == 5
+    assert decoder.load(other, name="a").picture.height == 5
 
 
 @posix
-def test_closing_ends_a_decoder_in_the_middle_of_a_picture(decoder: DecoderProcess, endless: Path) -> None:
-    decoder.start()
+def test_closing_ends_a_decoder_in_the_middle_of_a_picture(decoder: DecoderProcess, picture: Path) -> None:
+    hang(decoder)
     threading.Timer(0.3, decoder.close).start()
-    with pytest.raises(InputError, match="the run has ended"):
-        decoder.load(endless, name="b")
-    with pytest.raises(InputError, match="the run has ended"):
-        decoder.look(endless)
+    for ask in (decoder.look, lambda path: decoder.load(path, name="b")):
+        with pytest.raises(InputError, match="the run has ended"):
+            ask(picture)
+
+
+@posix
+def test_a_look_at_a_pipe_takes_nothing_from_it(decoder: DecoderProcess, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(InputError, match="is a pipe"):
+        decoder.look(tmp_path / "pipe.png")
 
 
 @posix
