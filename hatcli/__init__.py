@@ -2,8 +2,8 @@
 
     import hatcli
 
-    upscaler = hatcli.load("hat-t", scale=4)
-    upscaler.upscale_file("photo.png", "photo_x4.png")
+    image = hatcli.load().upscale("photo.jpg")
+    image.save("photo_x4.png")
 
 Importing this package is quick: PyTorch is imported when a name below is first used.
 """
@@ -13,18 +13,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["HatError", "Picture", "Upscaler", "__version__", "load"]
+__all__ = ["HatError", "Picture", "Settings", "Target", "Upscaler", "__version__", "load", "read", "write"]
 
 if TYPE_CHECKING:
-    from hatcli.api import load
+    from hatcli.api import load, read, write
     from hatcli.errors import HatError
     from hatcli.image.picture import Picture
-    from hatcli.upscaling.upscaler import Upscaler
+    from hatcli.upscaling.size import Target
+    from hatcli.upscaling.upscaler import Settings, Upscaler
 
 _HOMES = {
     "load": "hatcli.api",
+    "read": "hatcli.api",
+    "write": "hatcli.api",
     "HatError": "hatcli.errors",
     "Picture": "hatcli.image.picture",
+    "Settings": "hatcli.upscaling.upscaler",
+    "Target": "hatcli.upscaling.size",
     "Upscaler": "hatcli.upscaling.upscaler",
 }
 

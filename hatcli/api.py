@@ -1,12 +1,15 @@
-"""The Python front door: a model by name or file, ready to enlarge pictures."""
+"""The Python front door: a model by name or file, ready to enlarge pictures; pictures from files and into them."""
 
 from __future__ import annotations
 
-import math
+import os
 from pathlib import Path
 
+from hatcli.image import decode
+from hatcli.image.picture import Picture
 from hatcli.models import opening
 from hatcli.upscaling.device import choose
+from hatcli.upscaling.size import Target
 from hatcli.upscaling.upscaler import Settings, Upscaler
 
 
@@ -21,8 +24,9 @@ def load(
     """Open an installed model.
 
     Args:
-        name: a catalogue name such as `hat-t`, a path to a checkpoint of any HAT, or `auto`: the best one installed.
-        scale: the factor it is wanted for; matters to `auto` only.
+        name: a catalogue name such as `hat-t`, a path to a checkpoint of any HAT, or `auto`: for each picture the best
+            one installed, by the same rule as on the command line.
+        scale: how many times larger pictures become where nothing else is said; None: the model's own factor.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         precision: `auto`, `fp32` or `bf16`.
         settings: tiles, memory, self-ensemble, transparency.
@@ -31,6 +35,23 @@ def load(
         UsageError: there is no such model, device or precision.
         WeightsError: the weights are not installed, or are damaged.
     """
-    wanted = None if scale is None else math.ceil(scale)
-    model = opening.open_file(Path(name)) if opening.names_file(name) else opening.open_installed(name, scale=wanted)
-    return Upscaler(model, choice=choose(device, precision), settings=settings)
+    return Upscaler(opening.open(name), choice=choose(device, precision), settings=settings, target=Target(scale=scale))
+
+
+def read(path: str | os.PathLike[str]) -> Picture:
+    """The picture in a file, upright, with profile and metadata.
+
+    Raises:
+        InputError: it cannot be read, or is no picture.
+    """
+    return decode.read(Path(path))
+
+
+def write(picture: Picture, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """A picture to a file, which is whole or absent at any time; the name's ending says the format.
+
+    Raises:
+        UsageError: the ending is of no known format, or the file is there already.
+        OutputError: the format cannot hold the picture, or the file cannot be written.
+    """
+    return picture.save(path, overwrite=overwrite)

@@ -29,7 +29,7 @@ def calibrated(upscaler: Upscaler) -> Callable[[int, int, tuple[int, ...]], floa
             took = []
             for _ in range(2):  # the first one warms up
                 began = time.monotonic()
-                upscaler.run(Picture(noise), Target(scale=scale))
+                upscaler.upscale(Picture(noise), Target(scale=scale))
                 took.append(time.monotonic() - began)
             seconds_a_pixel[scale] = min(took) / _SIDE**2
         return seconds_a_pixel[scale]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from hatcli.batch import checks, streams
@@ -11,12 +12,13 @@ from hatcli.batch.naming import Naming, check_ending
 from hatcli.batch.plan import Job, Plan
 from hatcli.errors import HatError, UsageError
 from hatcli.image.decode import PictureInfo
+from hatcli.upscaling.upscaler import Upscaler
 
 Look = Callable[[Path], PictureInfo]
 
 
 def plan_jobs(
-    found: Found, output: str | None, naming: Naming, plan: Plan, native: tuple[int, ...], *, look: Look
+    found: Found, output: str | None, naming: Naming, plan: Plan, upscaler: Upscaler, *, look: Look
 ) -> list[Job]:
     """Where each picture's result goes; everything cheap that can go wrong goes wrong here.
 
@@ -39,9 +41,9 @@ def plan_jobs(
         raise UsageError("a picture from stdin or a pipe needs an output", hint="add -o out.png, or -o - for stdout")
     jobs = []
     for file in found.files:
-        place = path if path and not to_folder else _place(file, path, naming, plan, native, look)
+        place = path if path and not to_folder else _place(file, path, naming, plan, upscaler, look)
         root = place.parents[len(file.place.parts) - 1] if many else None
-        jobs.append(Job(file, place, root, _at_least(file, place, plan.target.scale or max(native))))
+        jobs.append(Job(file, place, root, _at_least(file, place, plan.target.scale or max(upscaler.native))))
     checks.check_outputs(jobs)
     for job in jobs:
         if job.output is not None and not to_folder and plan.format is None:
@@ -60,17 +62,18 @@ def _at_least(file: InputFile, output: Path, factor: float) -> int:
     return int(size * factor**2 * (0.005 if shrinks else 0.2))
 
 
-def _place(
-    file: InputFile, folder: Path | None, naming: Naming, plan: Plan, native: tuple[int, ...], look: Look
-) -> Path:
+def _place(file: InputFile, folder: Path | None, naming: Naming, plan: Plan, upscaler: Upscaler, look: Look) -> Path:
     """The output of a picture in a folder, its tree mirrored, or beside the picture."""
-    factor, width, height, container = plan.target.scale, 0, 0, "PNG"
-    templated = any(field in f"{naming.suffix}{naming.name or ''}" for field in ("{width}", "{height}"))
+    factor, width, height, container, native = plan.target.scale, 0, 0, "PNG", upscaler.native
+    templated = any(field in f"{naming.suffix}{naming.name or ''}" for field in ("{width}", "{height}", "{model}"))
+    naming = replace(naming, model="" if upscaler.model is None else upscaler.model.name)
     ending_known = naming.format is not None or file.place.suffix != ""
     if file.path is not None and (templated or plan.target.is_size or not ending_known):
         try:
             info = look(file.path)
-            factor = plan.target.factor(info.width, info.height)
+            suited = upscaler.suited(info.width, info.height, jpeg_quality=info.jpeg_quality, target=plan.target)
+            naming = replace(naming, model="" if suited.model is None else suited.model.name)
+            factor, native = plan.target.factor(info.width, info.height), suited.native
             width, height = (round(side * (factor or max(native))) for side in (info.width, info.height))
             container = info.format
         except (HatError, OSError):  # it will be reported when its turn comes

@@ -9,7 +9,8 @@ that ever appears is known here, whatever the instant of a kill; a line whose re
 now, simply means that the work is done again. Lines:
 
     {"run": "<digest>", "settings": {...}}                                  once for each way of making results
-    {"output": "a/b_x4.png", "run": "<digest>", "input": "/abs/a/b.png",
+    {"output": "a/b_x4.png", "run": "<digest>", "input": "/abs/a/b.png", "model": "hat-t", "weights": "<digest>",
+     "jpeg_quality": null, "factor": 4.0,
      "from": [bytes, nanoseconds, "sha256"], "made": [bytes, nanoseconds, "sha256"]}
 """
 
@@ -20,7 +21,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,6 +33,7 @@ from hatcli.folder import Folder, FolderGoneError
 from hatcli.outside import NotPlainError, open_plain
 
 NAME = ".hat-journal"
+NO_WEIGHTS = ""
 _LOCKED_BYTE = 1 << 40  # far behind any content: Windows locks bytes against reading, too
 _BLOCK = 1 << 20  # bytes
 _LONGEST_LINE = 1 << 16  # bytes; hat writes a few hundred
@@ -110,11 +112,18 @@ class Journal(Records):
 
     Args:
         root: the folder.
-        settings: everything that decides what a result looks like; JSON can hold it.
+        settings: everything but the model that decides what a result looks like; JSON can hold it.
+        weights_for: the digest of the weights that a picture gets now, by its quality as JPEG and its factor. So a
+            picture is finished or not whatever others lie beside it.
     """
 
-    def __init__(self, root: Path, settings: Mapping[str, Any]) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        root: Path,
+        settings: Mapping[str, Any],
+        weights_for: Callable[[int | None, float | None], str] = lambda quality, factor: NO_WEIGHTS,
+    ) -> None:
+        self._settings, self._weights_for = settings, weights_for
         canonical = json.dumps(settings, sort_keys=True)
         self._run = hashlib.sha256(canonical.encode()).hexdigest()[:16]
         self._file: BinaryIO | None = None
@@ -174,7 +183,7 @@ class Journal(Records):
     def _is_of(self, output: Path, source: Path) -> bool:
         fields = _fields(self._lines.get(self._key(output), ""))
         origin = _stamp(fields.get("from"))
-        if fields.get("run") != self._run or origin is None:
+        if fields.get("run") != self._run or origin is None or not self._has_same_weights(fields):
             return False
         return _is_still(source, origin, trust_time=fields.get("input") == str(source.absolute()))
 
@@ -182,14 +191,28 @@ class Journal(Records):
         stamp = _stamp(_fields(self._lines.get(self._key(output), "")).get("made"))
         return [] if stamp is None else [stamp]
 
-    def record(self, output: Path, source: Path, *, origin: Stamp, made: Stamp) -> None:
-        """Note a result that is about to take its name; returns when the note is on the disk."""
+    def _has_same_weights(self, fields: Mapping[str, Any]) -> bool:
+        """Whether the input, being what it was, would get the same weights now."""
+        quality, factor = fields.get("jpeg_quality"), fields.get("factor")
+        if not isinstance(quality, int | None) or not isinstance(factor, int | float | None):
+            return False
+        return bool(fields.get("weights", NO_WEIGHTS) == self._weights_for(quality, factor))
+
+    def record(
+        self, output: Path, source: Path, *, origin: Stamp, made: Stamp, made_by: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note a result that is about to take its name; returns when the note is on the disk.
+
+        Args:
+            made_by: `model`, `weights`, and what decided on them: `jpeg_quality` and `factor`.
+        """
         key = self._key(output)
         self._append(
             {
                 "output": key,
                 "run": self._run,
                 "input": str(source.absolute()),
+                **(made_by or {}),
                 "from": [origin.size, origin.modified, origin.sha256],
                 "made": [made.size, made.modified, made.sha256],
             },

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from hatcli import __version__
 from hatcli.batch.inputs import InputFile
-from hatcli.batch.journal import Journal, stamp_file
+from hatcli.batch.journal import Journal
 from hatcli.errors import UsageError
 from hatcli.image import decode
 from hatcli.image.encode import EncodeOptions
-from hatcli.models.opening import Model
+from hatcli.models.opening import Auto, Model
 from hatcli.upscaling.size import Target
 from hatcli.upscaling.upscaler import Upscaler
 
@@ -65,7 +65,7 @@ class Job:
     at_least: int = 0
 
 
-def journals_of(jobs: list[Job], upscaler: Upscaler, plan: Plan, model: Model) -> dict[Path, Journal]:
+def journals_of(jobs: list[Job], upscaler: Upscaler, plan: Plan, opened: Model | Auto) -> dict[Path, Journal]:
     """The journal of each folder that results go to; none for a single named file."""
     roots = sorted({job.root for job in jobs if job.root is not None})
     if not roots:
@@ -74,7 +74,6 @@ def journals_of(jobs: list[Job], upscaler: Upscaler, plan: Plan, model: Model) -
     settings.pop("max_memory")  # like the free memory, it decides how much is done at once
     made_with = {
         "hat": __version__,
-        "model": {str(scale): stamp_file(path).sha256 for scale, path in model.files.items()},
         "target": asdict(plan.target),
         "format": plan.format,
         "frames": plan.frames,
@@ -82,7 +81,11 @@ def journals_of(jobs: list[Job], upscaler: Upscaler, plan: Plan, model: Model) -
         "upscaler": settings,
         "precision": upscaler.choice.precision,
     }
-    return {root: Journal(root, made_with) for root in roots}
+
+    def weights_for(jpeg_quality: int | None, factor: float | None) -> str:
+        return opened.suited(jpeg_quality=jpeg_quality, factor=factor).digest
+
+    return {root: Journal(root, made_with, weights_for) for root in roots}
 
 
 def reason_to_skip(job: Job, plan: Plan, journals: dict[Path, Journal]) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hatcli.atomic import VanishedError
 from hatcli.batch import streams
@@ -65,6 +65,8 @@ class Outcome:
         source_width, source_height: of the input, in pixels; 0 if it was not read.
         seconds: from the start of its enlarging to the finished file.
         notes: what was decided on the way, a sentence each.
+        model: the name of the model that made it, where it has one.
+        jpeg_quality: of the input, as in `Picture.jpeg_quality`.
     """
 
     job: Job
@@ -77,6 +79,8 @@ class Outcome:
     source_height: int = 0
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    model: str | None = None
+    jpeg_quality: int | None = None
 
 
 @dataclass(frozen=True)
@@ -262,8 +266,9 @@ def _enlarge_all(this: _Run, upscaler: Upscaler, writing: _Writing) -> Iterator[
 def _enlarge(
     job: Job, original: Original, upscaler: Upscaler, plan: Plan, writing: _Writing, began: float
 ) -> Iterator[Event]:
-    """One picture through the network and on to the writers."""
+    """One picture through the network that suits it and on to the writers."""
     picture = original.picture
+    upscaler = upscaler.suited(picture.width, picture.height, jpeg_quality=picture.jpeg_quality, target=plan.target)
     size = upscaler.plan(picture.width, picture.height, plan.target)
     if plan.only_if_smaller and not size.passes:
         yield Outcome(job, "skipped", reason="it is large enough already")
@@ -281,7 +286,15 @@ def _enlarge(
     moving = _moving(original, container, plan)
     said = upscaler.notes(picture.width, picture.height, picture.bits, plan.target)
     told = (*(picture if moving is None else moving.frames[0]).notes, *said, *notes)
-    result = Result(job, picture, container, width=size.width, height=size.height, origin=original.stamp)
+    result = Result(
+        job,
+        picture,
+        container,
+        width=size.width,
+        height=size.height,
+        origin=original.stamp,
+        made_by=_made_by(upscaler, picture, plan),
+    )
     share = size.width * size.height / (picture.width * picture.height)
     if moving is not None:
         frames: BoundedQueue[Picture] = BoundedQueue(most_bytes=UNWRITTEN_ROWS, most_items=1 << 20)
@@ -295,7 +308,7 @@ def _enlarge(
         rows = _rows(job, picture, upscaler, plan)
         yield from _hand_over(rows, strips, _Made(result, picture, told, began), writing)
         return
-    steps = upscaler.upscale(picture, plan.target)
+    steps = upscaler.steps(picture, plan.target)
     while True:
         try:
             yield Advanced(job, next(steps))
@@ -305,6 +318,15 @@ def _enlarge(
     yield from writing.make_room(result.waiting_bytes)
     writing.add(_Made(result, picture, told, began))
     yield Writing(job)
+
+
+def _made_by(upscaler: Upscaler, picture: Picture, plan: Plan) -> dict[str, Any]:
+    """Which model makes a picture's result, and what decides so."""
+    if upscaler.model is None:
+        return {}
+    factor = plan.target.factor(picture.width, picture.height)
+    facts = {"model": upscaler.model.name, "weights": upscaler.model.digest}
+    return {**facts, "jpeg_quality": picture.jpeg_quality, "factor": factor}
 
 
 def _moving(original: Original, container: str, plan: Plan) -> Animation | None:
@@ -319,7 +341,7 @@ def _frames(job: Job, moving: Animation, upscaler: Upscaler, plan: Plan) -> Iter
     """Frame after frame, enlarged, with its bytes."""
     frames = (*(() if moving.still is None else (moving.still,)), *moving.frames)
     for number, frame in enumerate(frames):
-        steps = upscaler.upscale(frame, plan.target)
+        steps = upscaler.steps(frame, plan.target)
         while True:
             try:
                 progress = next(steps)
@@ -411,4 +433,6 @@ def _write(made: _Made, this: _Run) -> Outcome | None:
         source_height=made.source.height,
         seconds=time.monotonic() - made.began,
         notes=tuple(dict.fromkeys((*made.notes, *lost))),
+        model=result.made_by.get("model"),
+        jpeg_quality=made.source.jpeg_quality,
     )

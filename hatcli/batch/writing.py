@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from hatcli.atomic import replacing, write_error
 from hatcli.batch.bounded_queue import BoundedQueue
@@ -50,6 +50,7 @@ class Result:
         strips: where the rows come from if they come one by one, alpha as the last channel if `has_alpha`.
         animation: what the frames were enlarged from, if there are several.
         frames: where the enlarged frames come from.
+        made_by: the model, for the journal.
     """
 
     job: Job
@@ -62,6 +63,7 @@ class Result:
     has_alpha: bool = False
     animation: Animation | None = None
     frames: BoundedQueue[Picture] | None = None
+    made_by: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def parts(self) -> BoundedQueue[Samples] | BoundedQueue[Picture] | None:
@@ -104,7 +106,8 @@ def write(result: Result, *, options: EncodeOptions, overwrite: bool, journal: J
         lost = _encode(result, file, options)
         if journal is not None and result.job.source.path is not None:
             file.flush()
-            journal.record(output, result.job.source.path, origin=result.origin, made=stamp_open(file))
+            made = stamp_open(file)
+            journal.record(output, result.job.source.path, origin=result.origin, made=made, made_by=result.made_by)
     return lost
 
 

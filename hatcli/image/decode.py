@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from hatcli.errors import InputError
-from hatcli.image import color, deep, exif, formats, ifd, metadata, opening, png, samples
+from hatcli.image import color, deep, exif, formats, ifd, metadata, opening, png, quality, samples
 from hatcli.image.picture import Picture, Samples
 
 DEFAULT_MAX_PIXELS = 178_956_970  # where Pillow refuses, too: 13,377 squared
@@ -37,6 +37,7 @@ class PictureInfo:
         alpha: whether it has transparency.
         format: as in `Picture.format`.
         frames: frames or pages in the file; the first one is decoded.
+        jpeg_quality: as in `Picture.jpeg_quality`.
     """
 
     width: int
@@ -46,6 +47,7 @@ class PictureInfo:
     alpha: bool
     format: str
     frames: int
+    jpeg_quality: int | None = None
 
 
 @dataclass(frozen=True)
@@ -300,6 +302,7 @@ def _assemble(
         xmp=xmp,
         dpi=dpi if dpi is None or turn < 5 else dpi[::-1],
         format=opened.format,
+        jpeg_quality=quality.jpeg_quality(opened.image),
         notes=(
             *_frame_notes(opened, frames),
             *checks,
@@ -388,4 +391,5 @@ def _describe(opened: _Opened, *, frames: int) -> PictureInfo:
         alpha=has_alpha,
         format=opened.format,
         frames=max(frames, 1),
+        jpeg_quality=quality.jpeg_quality(image),
     )

@@ -1,15 +1,20 @@
-"""A decoded picture with everything that must survive upscaling; knows no files and no formats' bytes."""
+"""A decoded picture with everything that must survive upscaling; what leads to files lies elsewhere."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    import PIL.Image
     import torch
+
+    from hatcli.image.encode import EncodeOptions
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -26,6 +31,7 @@ class Picture:
         xmp: an XMP packet, or None.
         dpi: horizontal and vertical pixels an inch, or None.
         format: the container it was decoded from: PNG, JPEG, WEBP, TIFF, AVIF, BMP, GIF, ...
+        jpeg_quality: of a JPEG as it was read, 1 to 100, told by its tables; None for anything else.
         notes: one sentence each for everything the reader had to decide, such as `first of 12 frames`.
     """
 
@@ -37,6 +43,7 @@ class Picture:
     dpi: tuple[float, float] | None = None
     format: str = "PNG"
     notes: tuple[str, ...] = ()
+    jpeg_quality: int | None = None
 
     @property
     def height(self) -> int:
@@ -54,6 +61,33 @@ class Picture:
     def bits(self) -> int:
         """Bits a sample: 8 or 16."""
         return 16 if self.pixels.dtype == np.uint16 else 8
+
+    def to_pil(self) -> PIL.Image.Image:
+        """As a Pillow image; see `convert.to_pil`."""
+        from hatcli.image import convert
+
+        return convert.to_pil(self)
+
+    def to_numpy(self) -> Samples:
+        """As an array `[H, W]` (gray) or `[H, W, C]`; see `convert.to_numpy`."""
+        from hatcli.image import convert
+
+        return convert.to_numpy(self)
+
+    def save(
+        self, path: str | os.PathLike[str], *, options: EncodeOptions | None = None, overwrite: bool = False
+    ) -> Path:
+        """Write it to a file, which is whole or absent at any time; the name's ending says the format.
+
+        Raises:
+            UsageError: the ending is of no known format, or the file is there already.
+            OutputError: the format cannot hold the picture, or the file cannot be written.
+        """
+        from hatcli.image import encode
+
+        target = Path(path)
+        encode.write(self, target, options=options, overwrite=overwrite)
+        return target
 
 
 def to_tensor(samples: Samples) -> torch.Tensor:
@@ -78,8 +112,8 @@ def from_tensor(values: torch.Tensor, *, bits: int, gray: bool = False) -> Sampl
 
 
 def with_pixels(picture: Picture, pixels: Samples, alpha: Samples | None) -> Picture:
-    """The same picture with other samples: profile, metadata, resolution and notes are kept."""
-    return replace(picture, pixels=pixels, alpha=alpha)
+    """The same picture with other samples: profile, metadata, resolution and notes are kept, traces of JPEG are not."""
+    return replace(picture, pixels=pixels, alpha=alpha, jpeg_quality=None)
 
 
 def split_alpha(block: Samples) -> tuple[Samples, Samples]:

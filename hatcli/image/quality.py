@@ -1,8 +1,6 @@
-"""How hard a JPEG was compressed, told by its own quantisation table."""
+"""How hard a JPEG was compressed, told by its own quantisation table; opens no file."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -15,13 +13,9 @@ _STEPS = np.array([
 ])  # fmt: skip
 
 
-def jpeg_quality(path: Path) -> int | None:
-    """The quality, 1 to 100, whose table is nearest to the file's; None if it is no JPEG that can be opened."""
-    try:
-        with Image.open(path, formats=["JPEG", "MPO"]) as image:
-            tables = image.quantization if isinstance(image, JpegImagePlugin.JpegImageFile) else {}
-    except Exception:  # whatever Pillow makes of a damaged header: reading the picture will say what is wrong
-        return None
+def jpeg_quality(image: Image.Image) -> int | None:
+    """The quality, 1 to 100, whose luminance table is nearest to that of an opened JPEG; None for anything else."""
+    tables = image.quantization if isinstance(image, JpegImagePlugin.JpegImageFile) else {}
     if len(tables.get(0, ())) != 64:
         return None
     table = np.asarray(tables[0])

@@ -153,6 +153,11 @@ def is_installed(entry: Entry) -> bool:
         return False
 
 
+def installed() -> tuple[Entry, ...]:
+    """Every file of weights that is on this machine."""
+    return tuple(entry for entry in entries() if is_installed(entry))
+
+
 def family(name: str) -> tuple[Entry, ...]:
     """Every file a name stands for, by ascending scale; one for the name of a single file.
 
@@ -164,20 +169,19 @@ def family(name: str) -> tuple[Entry, ...]:
     return single or tuple(sorted(_family(name), key=lambda entry: entry.scale))
 
 
-def best_installed(scale: int | None = None) -> Entry:
-    """What `auto` means: of the installed models for clean pictures, the best one for this scale.
+def best(candidates: Iterable[Entry], factor: float | None = None) -> Entry:
+    """Of these the best for clean pictures at the smallest native factor that reaches `factor`; without one, the best.
 
     Raises:
-        WeightsError: nothing is installed.
+        WeightsError: there is none.
     """
-    ranked = sorted((entry for entry in entries() if entry.rank is not None), key=lambda entry: -(entry.rank or 0))
-    present = [entry for entry in ranked if is_installed(entry)]
-    if not present:
+    ranked = sorted((entry for entry in candidates if entry.rank is not None), key=lambda entry: -(entry.rank or 0))
+    if not ranked:
         raise WeightsError("no model is installed", hint="hat download hat")
-    return _nearest(present, scale)
+    return _nearest(ranked, factor)
 
 
-def _nearest(candidates: Iterable[Entry], scale: int | None) -> Entry:
+def _nearest(candidates: Iterable[Entry], scale: float | None) -> Entry:
     """The first candidate at the smallest scale that reaches the wanted one, else at the largest."""
     ascending = sorted(candidates, key=lambda entry: entry.scale)
     reaching = [entry for entry in ascending if scale is not None and entry.scale >= scale]

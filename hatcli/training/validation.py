@@ -40,7 +40,7 @@ def mean_psnr(
     upscaler = Upscaler({scale: model}, choice=choice, settings=Settings(max_memory=max_memory))
     total = 0.0
     for number, pair in enumerate(pairs):
-        output: Pixels = upscaler.run(Picture(pixels=pair.low)).pixels  # type: ignore[assignment]
+        output: Pixels = upscaler.upscale(Picture(pixels=pair.low)).pixels  # type: ignore[assignment]
         total += min(psnr(luma(output), luma(pair.high), border=scale), LARGEST_PSNR)
         if images is not None:
             write_image(images / f"{image_stem(number, pair.name)}.png", output)

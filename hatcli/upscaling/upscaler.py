@@ -13,7 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from hatcli.errors import HatError, MemoryLimitError, UsageError
+from hatcli.image import convert
+from hatcli.image.convert import Readable
 from hatcli.image.picture import Picture, Samples, split_alpha, with_pixels
+from hatcli.models.opening import Auto, Model
 from hatcli.upscaling import ensemble, tiling
 from hatcli.upscaling.colors import keep_means_
 from hatcli.upscaling.device import DeviceChoice, choose, exact_products, free_memory
@@ -101,28 +104,39 @@ class _Frontier:
 
 
 class Upscaler:
-    """Networks of one model, one for each native factor, on a device: pictures in, larger pictures out.
+    """One model, or `auto`, on a device: pictures in, larger pictures out.
 
     Args:
-        networks: native factor to network: `[1, 3, H, W]` in 0..1 to `[1, 3, s*H, s*W]`; HAT, or anything like it.
+        networks: native factor to network: `[1, 3, H, W]` in 0..1 to `[1, 3, s*H, s*W]`; HAT, or anything like it; or
+            `Auto`, which has other ones for other pictures.
         choice: device and precision; None: chosen here.
         settings: tiles, memory, self-ensemble, transparency.
+        target: how large pictures become where nothing else is said.
     """
 
     def __init__(
         self,
-        networks: Mapping[int, nn.Module],
+        networks: Mapping[int, nn.Module] | Auto,
         *,
         choice: DeviceChoice | None = None,
         settings: Settings | None = None,
+        target: Target | None = None,
     ) -> None:
-        if not networks:
-            raise ValueError("an Upscaler needs at least one network")
         self.choice = choice or choose()
         self.settings = settings or Settings()
-        self._masters = networks
+        self.target = target or Target()
+        self._auto = networks if isinstance(networks, Auto) else None
+        self._masters = networks.usual((target or Target()).scale) if isinstance(networks, Auto) else networks
+        if not self._masters:
+            raise ValueError("an Upscaler needs at least one network")
+        self._by_model: dict[str, Upscaler] = {}  # for `auto`
         self._working: dict[tuple[int, torch.dtype], nn.Module] = {}
         self._tile: dict[int, int] = {}  # sides that memory was found to allow
+
+    @property
+    def model(self) -> Model | None:
+        """The model its networks are of, for clean pictures if it is `auto`; None for networks without a name."""
+        return self._masters if isinstance(self._masters, Model) else None
 
     @property
     def native(self) -> tuple[int, ...]:
@@ -133,9 +147,23 @@ class Upscaler:
         """The network of a native factor, as it was given."""
         return self._masters[scale]
 
+    def suited(self, width: int, height: int, *, jpeg_quality: int | None, target: Target | None = None) -> Upscaler:
+        """The one for a picture: itself, unless it is `auto`; then that of the model for this picture.
+
+        Args:
+            width, height: of the picture, in pixels.
+            jpeg_quality: as in `Picture.jpeg_quality`.
+        """
+        if self._auto is None:
+            return self
+        model = self._auto.suited(jpeg_quality=jpeg_quality, factor=(target or self.target).factor(width, height))
+        if model.name not in self._by_model:
+            self._by_model[model.name] = Upscaler(model, choice=self.choice, settings=self.settings, target=self.target)
+        return self._by_model[model.name]
+
     def plan(self, width: int, height: int, target: Target | None = None) -> SizePlan:
         """Passes and final size for a picture of this size."""
-        return plan_size(width, height, target or Target(), native=self.native)
+        return plan_size(width, height, target or self.target, native=self.native)
 
     def upscale_file(
         self, source: str | Path, output: str | Path, target: Target | None = None, *, overwrite: bool = False
@@ -145,39 +173,52 @@ class Upscaler:
         Raises:
             HatError: whatever went wrong, in a line.
         """
-        from hatcli.image import decode, encode
+        return self.upscale(source, target).save(output, overwrite=overwrite)
 
-        output = Path(output)
-        encode.write(self.run(decode.read(Path(source)), target), output, overwrite=overwrite)
-        return output
+    def upscale(
+        self, image: Readable, target: Target | None = None, *, on_progress: Callable[[Progress], object] | None = None
+    ) -> Picture:
+        """Enlarge a picture, with the same depth, profile and metadata.
 
-    def run(self, picture: Picture, target: Target | None = None) -> Picture:
-        """`upscale` without progress."""
-        steps = self.upscale(picture, target)
+        Args:
+            image: a file's name, a Pillow image, an array `[H, W]` or `[H, W, C]` of uint8 or uint16, or a `Picture`.
+            target: how large it becomes; None: as said to this Upscaler, else the model's own factor.
+            on_progress: called with the state of the work many times.
+
+        Raises:
+            HatError: whatever went wrong, in a line.
+        """
+        steps = self.steps(convert.picture(image), target)
         while True:
             try:
-                next(steps)
+                progress = next(steps)
             except StopIteration as finished:
                 result: Picture = finished.value
                 return result
+            if on_progress is not None:
+                on_progress(progress)
 
-    def upscale(self, picture: Picture, target: Target | None = None) -> Generator[Progress, None, Picture]:
-        """Enlarge a picture; yields progress and returns the result, with the same depth, profile and metadata.
+    def steps(self, picture: Picture, target: Target | None = None) -> Generator[Progress, None, Picture]:
+        """`upscale` as a generator: yields progress and returns the result; closing it ends the work.
 
         Raises:
             MemoryLimitError: memory ran out even with the smallest tile.
             HatError: the network's result is not finite.
         """
-        height = self.plan(picture.width, picture.height, target).height
-        samples = yield from collected(self._stream(picture, target, is_kept=True), height=height)
+        suited = self._suited(picture, target)
+        height = suited.plan(picture.width, picture.height, target).height
+        samples = yield from collected(suited._stream(picture, target, is_kept=True), height=height)
         if not self.keeps_alpha(picture):
             return with_pixels(picture, samples, None)
         return with_pixels(picture, *split_alpha(samples))
 
     def stream(self, picture: Picture, target: Target | None = None) -> Iterator[Progress | Strip]:
-        """`upscale` for results too large for memory: the rows come as they are finished, from the top to the bottom,
+        """`steps` for results too large for memory: the rows come as they are finished, from the top to the bottom,
         alpha as their last channel if `keeps_alpha`."""
-        return self._stream(picture, target, is_kept=False)
+        return self._suited(picture, target)._stream(picture, target, is_kept=False)
+
+    def _suited(self, picture: Picture, target: Target | None) -> Upscaler:
+        return self.suited(picture.width, picture.height, jpeg_quality=picture.jpeg_quality, target=target)
 
     def notes(self, width: int, height: int, bits: int, target: Target | None = None) -> tuple[str, ...]:
         """What people should hear about a picture of this size and depth beside its result, a sentence each."""

@@ -225,7 +225,7 @@ def test_an_interruption_is_told_after_all_that_is_finished(
     tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch, inside: bool
 ) -> None:
     jobs, told = jobs_in(tmp_path, 40), list[Event]()
-    really = Upscaler.upscale
+    really = Upscaler.steps
 
     def interrupted(self: Upscaler, *arguments: Any) -> Any:
         if len([event for event in told if isinstance(event, Started)]) > 10:
@@ -238,7 +238,7 @@ def test_an_interruption_is_told_after_all_that_is_finished(
             raise KeyboardInterrupt
 
     if inside:
-        monkeypatch.setattr(Upscaler, "upscale", interrupted)
+        monkeypatch.setattr(Upscaler, "steps", interrupted)
     with pytest.raises(KeyboardInterrupt):
         running.deliver(running.run(jobs, upscaler, PLAN), tell)
     assert len(outcomes(iter(told))) == len(list((tmp_path / "out").iterdir())) == 10
@@ -299,7 +299,7 @@ def test_large_results_go_to_their_file_row_by_row(
     events = list(running.run([Job(InputFile(source, Path("a.png")), usual)], upscaler, PLAN))
     monkeypatch.setattr(running, "STREAM_FROM", 1)
     monkeypatch.setattr(running, "UNWRITTEN_ROWS", 1000)
-    monkeypatch.setattr(Upscaler, "upscale", None)  # the way that keeps the result whole
+    monkeypatch.setattr(Upscaler, "steps", None)  # the way that keeps the result whole
     events = list(running.run([Job(InputFile(source, Path("a.png")), streamed)], upscaler, PLAN))
     assert outcomes(iter(events))[0].status == "done"
     assert any(isinstance(event, Advanced) for event in events)

@@ -158,12 +158,12 @@ def test_one_named_file_keeps_no_journal(folder: Path, weights: Path) -> None:
 FIELDS = {
     "start": {"pictures", "model", "device", "precision", "why", "notes"},
     "progress": {"input", "done", "tile", "tiles"},
-    "done": {"input", "output", "width", "height", "source_width", "source_height", "seconds", "notes"},
+    "done": {"input", "output", "width", "height", "source_width", "source_height", "seconds", "model", "notes"},
     "skipped": {"input", "output", "reason"},
     "failed": {"input", "error", "hint", "exit_code"},
     "plan": {
         "input", "output", "source_width", "source_height", "width", "height", "passes", "tiles", "frames",
-        "whole_image_bytes", "file_bytes", "seconds",
+        "model", "jpeg_quality", "whole_image_bytes", "file_bytes", "seconds",
     },
     "estimate": {"pictures", "seconds", "file_bytes", "done", "skipped", "failed"},
     "summary": {

@@ -1,4 +1,4 @@
-"""JPEG quality told by the file, and when `auto` takes the network for JPEGs."""
+"""JPEG quality told by the file itself."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hatcli.image.quality import jpeg_quality
-from hatcli.models import catalog, opening
+from hatcli.image import decode
+from hatcli.image.picture import with_pixels
 
 
 def jpeg(path: Path, **saving: int) -> Path:
@@ -19,37 +19,21 @@ def jpeg(path: Path, **saving: int) -> Path:
 
 @pytest.mark.parametrize("quality", [5, 30, 50, 75, 90, 95, 100])
 def test_the_quality_is_the_encoders(tmp_path: Path, quality: int) -> None:
-    assert jpeg_quality(jpeg(tmp_path / "a.jpg", quality=quality)) == quality
-    assert jpeg_quality(jpeg(tmp_path / "b.bin", quality=quality, subsampling=0)) == quality
+    plain, finer = jpeg(tmp_path / "a.jpg", quality=quality), jpeg(tmp_path / "b.bin", quality=quality, subsampling=0)
+    for path in (plain, finer):
+        assert decode.read(path).jpeg_quality == quality
+        assert decode.probe(path).jpeg_quality == quality
 
 
-def test_other_files_have_none(tmp_path: Path) -> None:
+def test_several_pictures_in_one_jpeg_are_one(tmp_path: Path) -> None:
+    image = Image.new("RGB", (16, 16))
+    image.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[image], quality=60)
+    assert decode.read(tmp_path / "a.jpg").jpeg_quality == 60
+
+
+def test_other_files_have_none_and_neither_has_a_result(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
-    (tmp_path / "b.jpg").write_bytes(b"\xff\xd8\xff nothing more")
-    assert jpeg_quality(tmp_path / "a.png") is None
-    assert jpeg_quality(tmp_path / "b.jpg") is None
-    assert jpeg_quality(tmp_path / "missing.jpg") is None
-
-
-@pytest.mark.parametrize(
-    ("qualities", "scale", "taken"),
-    [
-        ([75], 4, True),
-        ([75, 90, 50], None, True),
-        ([75], 3, True),
-        ([75], 2, False),
-        ([75], 8, False),
-        ([75, None], 4, False),
-        ([75, 91], 4, False),
-    ],
-)
-def test_auto_takes_the_network_for_jpegs_where_every_picture_is_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, qualities: list[int | None], scale: float | None, taken: bool
-) -> None:
-    monkeypatch.setenv("HAT_HOME", str(tmp_path))
-    assert opening.for_photos(qualities, scale=scale) == ("hat-t-photo" if taken else None)
-
-
-def test_a_better_model_that_is_installed_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "best_installed", lambda scale=None: catalog.resolve("hat"))
-    assert opening.for_photos([75], scale=4) is None
+    assert decode.read(tmp_path / "a.png").jpeg_quality is None
+    assert decode.probe(tmp_path / "a.png").jpeg_quality is None
+    worn = decode.read(jpeg(tmp_path / "b.jpg", quality=60))
+    assert with_pixels(worn, worn.pixels, None).jpeg_quality is None

@@ -252,30 +252,34 @@ def test_a_link_or_folder_in_the_place_of_weights_is_refused(home: Path, tmp_pat
         catalog.installed_path(entry)
 
 
+def best_installed(factor: float | None = None) -> catalog.Entry:
+    return catalog.best(catalog.installed(), factor)
+
+
 def test_auto_takes_the_best_installed_clean_model_for_the_scale(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "bundled", lambda filename: None)
     with pytest.raises(WeightsError, match="no model is installed"):
-        catalog.best_installed(4)
+        best_installed(4)
     _pretend_installed(catalog.resolve("real-hat"))  # never by itself: it invents detail
     with pytest.raises(WeightsError):
-        catalog.best_installed(4)
+        best_installed(4)
     _pretend_installed(catalog.resolve("hat-s", scale=4))
-    assert catalog.best_installed(4).id == "hat-s-x4"
-    assert catalog.best_installed(2).id == "hat-s-x4"  # reaches it
+    assert best_installed(4).id == "hat-s-x4"
+    assert best_installed(2).id == "hat-s-x4"  # reaches it
     _pretend_installed(catalog.resolve("hat-df2k", scale=2))
     _pretend_installed(catalog.resolve("hat", scale=4))
-    assert catalog.best_installed(4).id == "hat-x4"
-    assert catalog.best_installed(2).id == "hat-df2k-x2"
-    assert catalog.best_installed(3).id == "hat-x4"
-    assert catalog.best_installed(8).id == "hat-x4"
-    assert catalog.best_installed().id == "hat-x4"
+    assert best_installed(4).id == "hat-x4"
+    assert best_installed(2).id == "hat-df2k-x2"
+    assert best_installed(3).id == "hat-x4"
+    assert best_installed(8).id == "hat-x4"
+    assert best_installed().id == "hat-x4"
 
 
 def test_auto_passes_over_a_link_in_the_place_of_weights(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "bundled", lambda filename: None)
     _pretend_installed(catalog.resolve("hat-s", scale=4))
     store.weights_path("hat-x4").mkdir()
-    assert catalog.best_installed(4).id == "hat-s-x4"
+    assert best_installed(4).id == "hat-s-x4"
 
 
 def test_bundled_weights_are_found_in_a_wheel_and_in_a_checkout(

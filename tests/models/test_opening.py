@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
@@ -135,8 +136,8 @@ def test_a_model_has_the_factors_that_are_installed_and_each_opens_when_first_us
     opened: list[Path] = []
     load = checkpoint.load
     monkeypatch.setattr(checkpoint, "load", lambda path: opened.append(path) or load(path))  # type: ignore[func-returns-value]
-    model = opening.open_installed("tiny")
-    assert (list(model), len(model), model.name, model.task, model.chosen) == ([2, 3], 2, "tiny", "bicubic", False)
+    model = opening.open_one("tiny", factor=None)
+    assert (list(model), len(model), model.name, model.task) == ([2, 3], 2, "tiny", "bicubic")
     assert opened == []
     assert model[3] is model[3]
     assert opened == [model.files[3]]
@@ -144,48 +145,64 @@ def test_a_model_has_the_factors_that_are_installed_and_each_opens_when_first_us
 
 def test_a_single_published_file_stands_for_itself_alone(hub: FakeHub) -> None:
     install("tiny-x2", "tiny-x3")
-    assert list(opening.open_installed("tiny-x2", scale=3)) == [2]
+    assert list(opening.open_one("tiny-x2", factor=3)) == [2]
 
 
 def test_what_is_not_installed_is_said_with_the_command_that_fetches_it(hub: FakeHub) -> None:
     with pytest.raises(WeightsError, match="tiny is not installed") as caught:
-        opening.open_installed("tiny")
+        opening.open("tiny")
     assert caught.value.hint == "hat download tiny"
     with pytest.raises(WeightsError, match="no model is installed"):
-        opening.open_installed("auto")
+        opening.open("auto")
 
 
-def test_auto_takes_the_best_for_the_factor_and_marks_it_as_chosen(hub: FakeHub) -> None:
+def test_auto_takes_the_best_for_the_factor(hub: FakeHub) -> None:
     install("tiny-x2", "tiny-x3", "tiny-x4", "tiny-real-x4")
-    assert opening.open_installed("auto", scale=4).name == "tiny"
+    assert opening.open_one("auto", factor=4).name == "tiny"
     install("fine-x4")
-    assert opening.open_installed("auto", scale=4).name == "fine"
-    model = opening.open_installed("auto", scale=2)  # a pass at the factor itself, not one more and a reduction
-    assert (model.name, list(model), model.chosen) == ("tiny", [2, 3, 4], True)
+    assert opening.open_one("auto", factor=4).name == "fine"
+    model = opening.open_one("auto", factor=2)  # a pass at the factor itself, not one more and a reduction
+    assert (model.name, list(model)) == ("tiny", [2, 3, 4])
+    auto = opening.open("auto")
+    assert isinstance(auto, opening.Auto)
+    assert auto.suited(jpeg_quality=None, factor=1.5) is auto.suited(jpeg_quality=None, factor=3)  # loaded once
+
+
+def test_a_model_is_frozen(hub: FakeHub) -> None:
+    install("tiny-x2")
+    model = opening.open_one("tiny", factor=None)
+    with pytest.raises(FrozenInstanceError):
+        model.task = "real"  # type: ignore[misc]
 
 
 def test_any_file_of_a_hat_opens_under_its_stem(tmp_path: Path) -> None:
     (tmp_path / "mine.pth").write_bytes(PTH)
-    model = opening.open_file(tmp_path / "mine.pth")
+    model = opening.open_one(str(tmp_path / "mine.pth"), factor=None)
     assert (model.name, list(model), model.architecture, model.task) == ("mine", [2], "HAT", None)
 
 
 # What is said about it
 
 
-def test_a_reduction_another_architecture_and_a_jpeg_for_a_clean_model_are_remarked_on(tmp_path: Path) -> None:
+def test_a_reduction_and_another_architecture_are_remarked_on(tmp_path: Path) -> None:
     real = opening.Model("real-hat", {4: tmp_path}, task="real")
-    clean = opening.Model("hat", {2: tmp_path, 4: tmp_path}, task="bicubic")
-    photo, drawing = Path("p.JPG"), Path("d.png")
-    assert opening.remarks(real, scale=4, reached=4, sources=[photo, None]) == []
-    (reduced,) = opening.remarks(real, scale=2.0, reached=4, sources=[photo])
+    clean = opening.Model("hat", {4: tmp_path, 2: tmp_path}, task="bicubic")
+    assert opening.remarks(real, scale=4, reached=4) == []
+    (reduced,) = opening.remarks(real, scale=2.0, reached=4)
     assert reduced == "real-hat has x4: x2 is its x4 reduced once"
-    assert opening.remarks(clean, scale=None, reached=4, sources=[drawing]) == []
-    (jpeg,) = opening.remarks(clean, scale=2, reached=2, sources=[None, drawing, photo])
-    assert "p.JPG" in jpeg
-    assert "hat-t-photo or real-hat" in jpeg
-    clean.architecture, clean.supports_bf16 = "SwinIR", False
-    assert len(opening.remarks(clean, scale=2, reached=2, sources=[drawing])) == 2
+    assert opening.remarks(clean, scale=None, reached=4) == []
+    foreign = replace(clean, architecture="SwinIR", supports_bf16=False)
+    assert len(opening.remarks(foreign, scale=2, reached=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("task", "quality", "told"),
+    [("bicubic", 75, True), ("bicubic", 90, True), ("bicubic", 91, False), ("bicubic", None, False),
+     ("photo", 75, False), ("real", 75, False)],
+)  # fmt: skip
+def test_a_jpeg_for_a_clean_model_is_remarked_on(tmp_path: Path, task: str, quality: int | None, told: bool) -> None:
+    remark = opening.unsuited(opening.Model("hat", {4: tmp_path}, task=task), jpeg_quality=quality)
+    assert ("hat-t-photo or real-hat" in (remark or "")) is told
 
 
 # From the command line

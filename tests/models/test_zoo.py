@@ -44,7 +44,7 @@ def directly(network: nn.Module, pixels: Samples) -> Samples:
 
 def refusal(path: Path) -> WeightsError:
     with pytest.raises(WeightsError) as caught:
-        opening.open_file(path)
+        opening.open_one(str(path), factor=None)
     assert caught.value.message.isprintable()
     assert (caught.value.hint or "").isprintable()
     return caught.value
@@ -59,13 +59,13 @@ def refusal(path: Path) -> WeightsError:
 def test_other_architectures_enlarge_as_spandrel_itself_does(tmp_path: Path, name: str, ending: str) -> None:
     network = built(name)
     path = saved(network, tmp_path / f"other{ending}", wrapper="params_ema")
-    model = opening.open_file(path)
+    model = opening.open_one(str(path), factor=None)
     assert (model.architecture, model.name) == (name, "other")
     upscaler = Upscaler(model, choice=FP32, settings=Settings(tile=0))
     (scale,) = model
     for height, width in SIZES:
         pixels = noise(height, width)
-        result = upscaler.run(Picture(pixels)).pixels
+        result = upscaler.upscale(Picture(pixels)).pixels
         assert result.shape == (height * scale, width * scale, 3)
         if min(height, width) >= zoo.SMALLEST_SIDE:
             difference = np.abs(result.astype(int) - directly(network, pixels).astype(int))
@@ -76,18 +76,18 @@ def test_other_architectures_enlarge_as_spandrel_itself_does(tmp_path: Path, nam
 @needs_spandrel
 def test_tiles_of_a_network_with_a_small_receptive_field_leave_no_trace(tmp_path: Path) -> None:
     network = built("RealESRGAN Compact")
-    model = opening.open_file(saved(network, tmp_path / "compact.pth"))
+    model = opening.open_one(str(saved(network, tmp_path / "compact.pth")), factor=None)
     pixels = noise(70, 90)
-    tiled = Upscaler(model, choice=FP32, settings=Settings(tile=48, overlap=24)).run(Picture(pixels)).pixels
+    tiled = Upscaler(model, choice=FP32, settings=Settings(tile=48, overlap=24)).upscale(Picture(pixels)).pixels
     assert np.abs(tiled.astype(int) - directly(network, pixels).astype(int)).max() <= 1
 
 
 @needs_spandrel
 def test_a_network_for_gray_pictures_is_run_on_each_channel(tmp_path: Path) -> None:
     network = built("SwinIR", in_chans=1)
-    model = opening.open_file(saved(network, tmp_path / "gray.pth"))
+    model = opening.open_one(str(saved(network, tmp_path / "gray.pth")), factor=None)
     pixels = noise(17, 33)
-    result = Upscaler(model, choice=FP32).run(Picture(pixels)).pixels
+    result = Upscaler(model, choice=FP32).upscale(Picture(pixels)).pixels
     channels = [directly(network, pixels[..., place : place + 1]) for place in range(3)]
     assert np.abs(result.astype(int) - np.concatenate(channels, axis=2).astype(int)).max() <= 1
 
@@ -104,11 +104,11 @@ def test_bf16_is_taken_up_only_where_the_architecture_supports_it(tmp_path: Path
 
 @needs_spandrel
 def test_a_run_in_bf16_leaves_the_opened_network_in_float32(tmp_path: Path) -> None:
-    model = opening.open_file(saved(built("RealESRGAN Compact"), tmp_path / "compact.pth"))
+    model = opening.open_one(str(saved(built("RealESRGAN Compact"), tmp_path / "compact.pth")), factor=None)
     assert model.supports_bf16
     pixels = noise(17, 33)
-    half = Upscaler(model, choice=BF16).run(Picture(pixels)).pixels
-    full = Upscaler(model, choice=FP32).run(Picture(pixels)).pixels
+    half = Upscaler(model, choice=BF16).upscale(Picture(pixels)).pixels
+    full = Upscaler(model, choice=FP32).upscale(Picture(pixels)).pixels
     assert np.abs(half.astype(int) - full.astype(int)).mean() < 2
     assert {value.dtype for value in model[2].parameters()} == {torch.float32}
 
@@ -117,7 +117,7 @@ def test_a_run_in_bf16_leaves_the_opened_network_in_float32(tmp_path: Path) -> N
 def test_an_old_esrgan_whose_keys_all_begin_with_model_keeps_them(tmp_path: Path) -> None:
     network = built("ESRGAN")
     assert all(key.startswith("model.") for key in network.state_dict())
-    assert opening.open_file(saved(network, tmp_path / "old.pth")).architecture == "ESRGAN"
+    assert opening.open_one(str(saved(network, tmp_path / "old.pth")), factor=None).architecture == "ESRGAN"
 
 
 @needs_spandrel

@@ -41,27 +41,27 @@ def psnr(one: Picture, other: Picture) -> float:
 
 
 def test_bf16_is_above_60_db_of_fp32_on_a_photo() -> None:
-    exact = hatcli.load("hat-t", scale=4, device="cuda", precision="fp32").run(photo())
-    narrow = hatcli.load("hat-t", scale=4, device="cuda", precision="bf16").run(photo())
+    exact = hatcli.load("hat-t", scale=4, device="cuda", precision="fp32").upscale(photo())
+    narrow = hatcli.load("hat-t", scale=4, device="cuda", precision="bf16").upscale(photo())
     assert psnr(exact, narrow) > 60
 
 
 def test_cpu_and_cuda_agree_within_a_step() -> None:
-    there = hatcli.load("hat-t", scale=4, device="cuda", precision="fp32").run(photo())
-    here = hatcli.load("hat-t", scale=4, device="cpu", precision="fp32").run(photo())
+    there = hatcli.load("hat-t", scale=4, device="cuda", precision="fp32").upscale(photo())
+    here = hatcli.load("hat-t", scale=4, device="cpu", precision="fp32").upscale(photo())
     assert np.abs(there.pixels.astype(int) - here.pixels).max() <= 1
 
 
 def test_deep_pictures_are_computed_in_fp32_whatever_was_asked_for() -> None:
     deep = Picture(photo().pixels.astype(np.uint16) * 257)
-    exact = hatcli.load("hat-t", scale=4, device="cuda", precision="fp32").run(deep)
-    asked = hatcli.load("hat-t", scale=4, device="cuda", precision="bf16").run(deep)
+    exact = hatcli.load("hat-t", scale=4, device="cuda", precision="fp32").upscale(deep)
+    asked = hatcli.load("hat-t", scale=4, device="cuda", precision="bf16").upscale(deep)
     assert np.array_equal(exact.pixels, asked.pixels)
 
 
 def test_tiles_differ_from_the_whole_by_less_than_a_step_on_average() -> None:
-    whole = hatcli.load("hat-t", scale=4, device="cuda", precision="fp32").run(photo())
-    tiled = hatcli.load("hat-t", scale=4, device="cuda", precision="fp32", settings=Settings(tile=96)).run(photo())
+    whole = hatcli.load("hat-t", scale=4, device="cuda", precision="fp32").upscale(photo())
+    tiled = hatcli.load("hat-t", scale=4, device="cuda", precision="fp32", settings=Settings(tile=96)).upscale(photo())
     assert np.abs(whole.pixels.astype(int) - tiled.pixels).mean() < 1
 
 
@@ -72,6 +72,6 @@ def test_a_small_memory_cap_makes_tiles_smaller_and_still_finishes() -> None:
     try:
         large = Picture(np.tile(photo().pixels, (6, 6, 1)).astype(np.uint8))
         upscaler = hatcli.load("hat-t", scale=4, device="cuda", precision="fp32", settings=Settings(tile=1152))
-        assert upscaler.run(large).pixels.shape == (4608, 4608, 3)
+        assert upscaler.upscale(large).pixels.shape == (4608, 4608, 3)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

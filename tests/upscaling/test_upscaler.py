@@ -49,20 +49,20 @@ def repeated(pixels: Samples, scale: int) -> Samples:
 def test_tiles_leave_no_trace_and_samples_are_exact(height: int, width: int, bits: int, tile: int) -> None:
     pixels = noise(height, width, bits=bits)
     upscaler = Upscaler({2: nearest(2)}, choice=CPU, settings=Settings(tile=tile, overlap=16))
-    result = upscaler.run(Picture(pixels))
+    result = upscaler.upscale(Picture(pixels))
     assert result.pixels.dtype == pixels.dtype
     assert np.array_equal(result.pixels, repeated(pixels, 2))
 
 
 def test_gray_stays_gray() -> None:
     pixels = noise(9, 7, channels=1)
-    result = Upscaler({3: nearest(3)}, choice=CPU).run(Picture(pixels))
+    result = Upscaler({3: nearest(3)}, choice=CPU).upscale(Picture(pixels))
     assert np.array_equal(result.pixels, repeated(pixels, 3))
 
 
 def test_profile_metadata_and_resolution_travel_along() -> None:
     picture = Picture(noise(4, 4), icc=b"icc", exif=b"exif", xmp=b"xmp", dpi=(72.0, 72.0), format="TIFF", notes=("n",))
-    result = Upscaler({2: nearest(2)}, choice=CPU).run(picture)
+    result = Upscaler({2: nearest(2)}, choice=CPU).upscale(picture)
     kept = ("icc", "exif", "xmp", "dpi", "format", "notes")
     assert all(getattr(result, name) == getattr(picture, name) for name in kept)
 
@@ -73,9 +73,9 @@ def test_tiles_of_a_real_network_differ_little_and_not_more_at_borders() -> None
         network.conv_last.weight.mul_(0.02)
         network.conv_last.bias.zero_()  # type: ignore[union-attr]
     smooth = repeated(noise(8, 12), 12)
-    whole = Upscaler({2: network}, choice=CPU, settings=Settings(tile=0)).run(Picture(smooth)).pixels.astype(int)
+    whole = Upscaler({2: network}, choice=CPU, settings=Settings(tile=0)).upscale(Picture(smooth)).pixels.astype(int)
     settings = Settings(tile=64, overlap=32)
-    tiled = Upscaler({2: network}, choice=CPU, settings=settings).run(Picture(smooth)).pixels.astype(int)
+    tiled = Upscaler({2: network}, choice=CPU, settings=settings).upscale(Picture(smooth)).pixels.astype(int)
     assert np.abs(whole - tiled).mean() < 1
 
 
@@ -93,14 +93,14 @@ def test_tiles_see_the_windows_of_the_whole_picture(window: int, height: int, wi
             return super().steps(x)
 
     network = Looking(tiny(window_size=window))
-    Upscaler({2: network}, choice=CPU, settings=Settings(tile=tile, overlap=12)).run(Picture(pixels))
+    Upscaler({2: network}, choice=CPU, settings=Settings(tile=tile, overlap=12)).upscale(Picture(pixels))
     assert len(starts) > 1
     assert all(top % window == 0 and left % window == 0 for top, left in starts)
 
 
 def test_progress_rises_to_one_and_counts_tiles() -> None:
     upscaler = Upscaler({2: lively(tiny())}, choice=CPU, settings=Settings(tile=32, overlap=8))
-    events: list[Progress] = list(upscaler.upscale(Picture(noise(70, 40))))
+    events: list[Progress] = list(upscaler.steps(Picture(noise(70, 40))))
     shares = [event.done for event in events]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
@@ -109,20 +109,20 @@ def test_progress_rises_to_one_and_counts_tiles() -> None:
 
 def test_two_passes_reach_factors_beyond_the_largest_native_one() -> None:
     pixels = noise(5, 6)
-    result = Upscaler({2: nearest(2), 3: nearest(3)}, choice=CPU).run(Picture(pixels), Target(scale=6))
+    result = Upscaler({2: nearest(2), 3: nearest(3)}, choice=CPU).upscale(Picture(pixels), Target(scale=6))
     assert np.array_equal(result.pixels, repeated(pixels, 6))
 
 
 @pytest.mark.parametrize(("target", "size"), [(Target(scale=2.5), (25, 50)), (Target(width=37), (18, 37))])
 def test_other_factors_are_reduced_once_to_the_exact_size(target: Target, size: tuple[int, int]) -> None:
     flat = Picture(np.full((10, 20, 3), 77, dtype=np.uint8))
-    result = Upscaler({4: nearest(4)}, choice=CPU).run(flat, target)
+    result = Upscaler({4: nearest(4)}, choice=CPU).upscale(flat, target)
     assert result.pixels.shape[:2] == size
     assert (result.pixels == 77).all()
 
 
 def test_a_picture_that_is_large_enough_is_only_reduced() -> None:
-    result = Upscaler({4: nearest(4)}, choice=CPU).run(Picture(noise(40, 80)), Target(width=20))
+    result = Upscaler({4: nearest(4)}, choice=CPU).upscale(Picture(noise(40, 80)), Target(width=20))
     assert result.pixels.shape == (10, 20, 3)
 
 
@@ -136,7 +136,7 @@ def test_self_ensemble_of_a_symmetric_network_changes_nothing_and_runs_it_eight_
 
     pixels = noise(6, 10)
     upscaler = Upscaler({2: Counting()}, choice=CPU, settings=Settings(ensemble=True))
-    assert np.array_equal(upscaler.run(Picture(pixels)).pixels, repeated(pixels, 2))
+    assert np.array_equal(upscaler.upscale(Picture(pixels)).pixels, repeated(pixels, 2))
     assert sorted(calls) == [(6, 10)] * 4 + [(10, 6)] * 4
 
 
@@ -157,7 +157,7 @@ class Choking(nn.Module):
 def test_out_of_memory_makes_tiles_smaller_and_the_result_stays_exact() -> None:
     pixels = noise(200, 150)
     upscaler = Upscaler({2: Choking(64 * 64)}, choice=CPU)
-    assert np.array_equal(upscaler.run(Picture(pixels)).pixels, repeated(pixels, 2))
+    assert np.array_equal(upscaler.upscale(Picture(pixels)).pixels, repeated(pixels, 2))
 
 
 def test_memory_that_runs_out_half_way_keeps_the_finished_rows() -> None:
@@ -171,13 +171,13 @@ def test_memory_that_runs_out_half_way_keeps_the_finished_rows() -> None:
     pixels = noise(1000, 100)
     network = Tiring(128 * 128)
     upscaler = Upscaler({2: network}, choice=CPU, settings=Settings(tile=128, overlap=32))
-    assert np.array_equal(upscaler.run(Picture(pixels)).pixels, repeated(pixels, 2))
+    assert np.array_equal(upscaler.upscale(Picture(pixels)).pixels, repeated(pixels, 2))
     assert network.done < 250_000  # from the start again it would be over 350,000
 
 
 def test_out_of_memory_at_the_smallest_tile_is_exit_code_4() -> None:
     with pytest.raises(MemoryLimitError) as caught:
-        Upscaler({2: Choking(10)}, choice=CPU).run(Picture(noise(100, 100)))
+        Upscaler({2: Choking(10)}, choice=CPU).upscale(Picture(noise(100, 100)))
     assert caught.value.exit_code == 4
 
 
@@ -187,7 +187,7 @@ def test_other_errors_of_a_network_are_not_taken_for_memory() -> None:
             raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        Upscaler({2: Broken()}, choice=CPU).run(Picture(noise(4, 4)))
+        Upscaler({2: Broken()}, choice=CPU).upscale(Picture(noise(4, 4)))
 
 
 class Overflowing(nn.Module):
@@ -205,13 +205,13 @@ class Overflowing(nn.Module):
 
 def test_a_result_that_is_not_finite_in_bf16_is_computed_again_in_fp32() -> None:
     pixels = noise(8, 8)
-    result = Upscaler({2: Overflowing(always=False)}, choice=CPU_BF16).run(Picture(pixels))
+    result = Upscaler({2: Overflowing(always=False)}, choice=CPU_BF16).upscale(Picture(pixels))
     assert np.array_equal(result.pixels, repeated(pixels, 2))
 
 
 def test_a_result_that_is_never_finite_is_an_error() -> None:
     with pytest.raises(HatError, match="not finite"):
-        Upscaler({2: Overflowing(always=True)}, choice=CPU).run(Picture(noise(8, 8)))
+        Upscaler({2: Overflowing(always=True)}, choice=CPU).upscale(Picture(noise(8, 8)))
 
 
 class Recording(nn.Module):
@@ -238,7 +238,7 @@ def test_fp32_is_exact_on_cards_too_without_being_told() -> None:
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = True
     try:
-        Upscaler({2: network}, choice=CPU).run(Picture(noise(8, 8)))
+        Upscaler({2: network}, choice=CPU).upscale(Picture(noise(8, 8)))
         assert torch.backends.cudnn.allow_tf32  # other programs in this process keep their setting
     finally:
         torch.backends.cudnn.allow_tf32 = before
@@ -249,10 +249,10 @@ def test_16_bits_run_in_fp32_and_8_bits_in_what_was_asked_for() -> None:
     network = Recording()
     upscaler = Upscaler({2: network}, choice=CPU_BF16)
     ramp = np.linspace(0, 65535, 4096).astype(np.uint16).reshape(64, 64, 1)
-    deep = upscaler.run(Picture(ramp))
+    deep = upscaler.upscale(Picture(ramp))
     assert {dtype for dtype, _, _ in network.seen} == {torch.float32}
     assert len(np.unique(deep.pixels)) == 4096
-    upscaler.run(Picture(noise(8, 8)))
+    upscaler.upscale(Picture(noise(8, 8)))
     assert {dtype for dtype, _, _ in network.seen} == {torch.float32, torch.bfloat16}
     assert "computed in fp32" in upscaler.notes(64, 64, 16)[0]
     assert upscaler.notes(8, 8, 8) == ()
@@ -279,10 +279,10 @@ def test_colour_that_drifts_is_put_right_if_asked_for(tile: int) -> None:
 
     pixels = noise(70, 50) // 2 + 60
     settings = Settings(tile=tile, overlap=16)
-    drifted = Upscaler({2: Drifting()}, choice=CPU, settings=settings).run(Picture(pixels)).pixels
+    drifted = Upscaler({2: Drifting()}, choice=CPU, settings=settings).upscale(Picture(pixels)).pixels
     assert drifted.mean() - pixels.mean() > 4
     settings = replace(settings, keep_color=True)
-    kept = Upscaler({2: Drifting()}, choice=CPU, settings=settings).run(Picture(pixels)).pixels
+    kept = Upscaler({2: Drifting()}, choice=CPU, settings=settings).upscale(Picture(pixels)).pixels
     assert np.array_equal(kept, repeated(pixels, 2))
 
 
@@ -296,7 +296,7 @@ def test_transparency_goes_through_the_network_and_hidden_colour_does_not_leak()
         def forward(self, image: Tensor) -> Tensor:
             return nn.functional.interpolate(image, scale_factor=2, mode="bicubic")
 
-    result = Upscaler({2: Blurring()}, choice=CPU).run(Picture(pixels, alpha))
+    result = Upscaler({2: Blurring()}, choice=CPU).upscale(Picture(pixels, alpha))
     assert result.alpha is not None
     assert result.alpha.shape == (16, 16)
     visible = result.alpha > 0
@@ -309,7 +309,7 @@ def test_alpha_modes(mode: str, runs: int) -> None:
     network = Choking(10**9)
     alpha = np.tile(np.arange(8, dtype=np.uint8), (8, 1))
     settings = Settings(alpha=mode)
-    result = Upscaler({2: network}, choice=CPU, settings=settings).run(Picture(noise(8, 8), alpha))
+    result = Upscaler({2: network}, choice=CPU, settings=settings).upscale(Picture(noise(8, 8), alpha))
     assert network.done == 64 * runs
     assert (result.alpha is None) == (mode == "drop")
 
@@ -317,7 +317,7 @@ def test_alpha_modes(mode: str, runs: int) -> None:
 def test_uniform_transparency_costs_no_second_run() -> None:
     network = Choking(10**9)
     alpha = np.full((8, 8), 128, dtype=np.uint8)
-    result = Upscaler({2: network}, choice=CPU).run(Picture(noise(8, 8), alpha))
+    result = Upscaler({2: network}, choice=CPU).upscale(Picture(noise(8, 8), alpha))
     assert network.done == 64
     assert result.alpha is not None
     assert (result.alpha == 128).all()
@@ -344,7 +344,7 @@ def test_little_memory_means_small_tiles_and_the_same_picture() -> None:
     tight = Upscaler({2: network}, choice=CPU, settings=Settings(max_memory=memory.FIXED + (1 << 20)))
     assert tight.tiles(70, 90, 2) > 1
     assert Upscaler({2: network}, choice=CPU).tiles(70, 90, 2) == 1
-    assert tight.run(Picture(pixels)).pixels.shape == (180, 140, 3)
+    assert tight.upscale(Picture(pixels)).pixels.shape == (180, 140, 3)
 
 
 @pytest.fixture(autouse=True)
@@ -365,7 +365,7 @@ def test_rows_as_they_are_finished_are_the_same_picture(
     picture = Picture(noise(150, 90, channels=channels), alpha=noise(150, 90, channels=1)[..., 0])
     settings = Settings(tile=32, overlap=8, alpha=alpha)
     upscaler = Upscaler({2: nearest(2)}, choice=CPU, settings=settings)
-    whole = upscaler.run(picture, target)
+    whole = upscaler.upscale(picture, target)
     strips = [event for event in upscaler.stream(picture, target) if isinstance(event, Strip)]
     assert [strip.top for strip in strips] == list(np.cumsum([0, *(len(strip.samples) for strip in strips)]))[:-1]
     rows = np.concatenate([strip.samples for strip in strips])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hatcli.cli.shared import options
+from hatcli.cli.shared import fetching, options
 from hatcli.cli.shared.console import Console, command, show
 from hatcli.cli.shared.model_names import listed, told_apart
 from hatcli.cli.shared.pictures import make_folder, read_picture, write
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hatcli.attribution.lam import Window
     from hatcli.attribution.page import Section
-    from hatcli.models.opening import Model
+    from hatcli.models.opening import Auto, Model
     from hatcli.upscaling.device import DeviceChoice
 
 Image = Annotated[Path, typer.Argument(help="The small picture; 64 x 64 in the paper.", metavar="IMAGE")]
@@ -94,8 +94,10 @@ def attribute(
     opened, factor = open_files(names, scale)
     chosen = window_at(corner, values, factor, side=window)
     more = drawn(values, regions, scale=factor, side=window) if regions else []
-    opened |= {name: open_one(name, factor, console, offline=offline) for name in names if name not in opened}
-    networks = told_apart([(opened[name].name, native(opened[name], factor)) for name in names])
+    opened |= {
+        name: fetching.open_model(name, [factor], console, offline=offline) for name in names if name not in opened
+    }
+    networks = told_apart([native(opened[name], factor) for name in names])
     subjects = [
         Subject(name, network.to(choice.device, choice.dtype), values, factor, choice.device, BlurPath(steps=steps))
         for name, network in networks
@@ -161,35 +163,27 @@ def read_values(path: Path, console: Console) -> Tensor:
     return values
 
 
-def open_files(names: list[str], scale: int | None) -> tuple[dict[str, Model], int]:
+def open_files(names: list[str], scale: int | None) -> tuple[dict[str, Model | Auto], int]:
     """The models that are files, and the factor to look at: as asked for, or one that all files have, or 4."""
     from hatcli.models import opening
 
-    opened = {name: opening.open_file(Path(name)) for name in names if opening.names_file(name)}
+    files = {name: opening.open_one(name, factor=scale) for name in names if opening.names_file(name)}
+    opened: dict[str, Model | Auto] = dict(files)
     if scale is not None or not opened:
         return opened, scale or DEFAULT_FACTOR
-    shared = set.intersection(*(set(model) for model in opened.values()))
+    shared = set.intersection(*(set(model) for model in files.values()))
     if not shared:
-        said = ", ".join(f"{model.name} x{next(iter(model))}" for model in opened.values())
+        said = ", ".join(f"{model.name} x{next(iter(model))}" for model in files.values())
         raise UsageError(f"the models have no factor in common: {said}", hint="attribute them one by one")
     return opened, DEFAULT_FACTOR if DEFAULT_FACTOR in shared else max(shared)
 
 
-def open_one(name: str, scale: int, console: Console, *, offline: bool) -> Model:
-    """One model of the catalogue, fetched if it is missing."""
-    from hatcli.cli.shared.fetching import fetch_missing
-    from hatcli.models import opening
-
-    if name != "auto":
-        fetch_missing(name, [scale], console, offline=offline)
-    return opening.open_installed(name, scale=scale)
-
-
-def native(model: Model, factor: int) -> Any:
-    """The network of this factor, its weights fixed."""
+def native(opened: Model | Auto, factor: int) -> tuple[str, Any]:
+    """The name and the network of this factor, its weights fixed."""
+    model = opened.suited(jpeg_quality=None, factor=factor)
     if factor not in model:
         raise UsageError(f"{model.name} has no x{factor}", hint="give its own factor with --scale")
-    return model[factor].eval().requires_grad_(False)
+    return model.name, model[factor].eval().requires_grad_(False)
 
 
 def window_at(corner: tuple[int, int] | None, values: Tensor, factor: int, *, side: int) -> Window:

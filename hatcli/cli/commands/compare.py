@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hatcli.attribution.compare import Shown
     from hatcli.attribution.crops import Crop
     from hatcli.attribution.viewer import Pixels
+    from hatcli.image.picture import Picture
     from hatcli.models.opening import Model
     from hatcli.upscaling.upscaler import Upscaler
 
@@ -90,12 +91,13 @@ def compare(
     sheet_file = sheet_beside(target, image, truth)
     refuse_existing([target, sheet_file], image, truth, overwrite=overwrite)
     console = talk.console()
-    whole = eight_bits(read_picture(image, console))
+    small = read_picture(image, console)
+    whole = eight_bits(small)
     original = eight_bits(read_picture(truth, console)) if truth is not None else None
     part = chosen_part(crop, whole, original, scale, console)
     low, large = part.of(whole), part.of(original, scale) if original is not None else None
     settings, choice = running.settings(), running.choice()
-    opened = open_models(models, scale, console, offline=offline)
+    opened = open_models(models, small, scale, console, offline=offline)
 
     from hatcli.upscaling.upscaler import Upscaler
 
@@ -139,20 +141,19 @@ def chosen_part(text: str | None, low: Pixels, truth: Pixels | None, scale: int,
     return part
 
 
-def open_models(given: list[str] | None, scale: int, console: Console, *, offline: bool) -> list[tuple[str, Model]]:
-    """The models by the names they are shown under; `all` fetches nothing."""
-    from hatcli.cli.shared.fetching import fetch_missing
-    from hatcli.models import opening
+def open_models(
+    given: list[str] | None, picture: Picture, scale: int, console: Console, *, offline: bool
+) -> list[tuple[str, Model]]:
+    """The models by the names they are shown under, `auto` decided for this picture; `all` fetches nothing."""
+    from hatcli.cli.shared.fetching import open_model
 
     here = installed() if any(word.strip().lower() == ALL for text in given or [] for word in text.split(",")) else []
     found: list[tuple[str, Model]] = []
     for name in listed(given, default=["auto"]):
-        if opening.names_file(name):
-            found.append(((model := opening.open_file(Path(name))).name, model))
-        elif name != BICUBIC:  # it is always there
-            if name != "auto" and name not in here:
-                fetch_missing(name, [scale], console, offline=offline)
-            found.append(((model := opening.open_installed(name, scale=scale)).name, model))
+        if name != BICUBIC:  # it is always there
+            opened = open_model(name, [scale], console, offline=offline or name in here)
+            model = opened.suited(jpeg_quality=picture.jpeg_quality, factor=scale)
+            found.append((model.name, model))
     return told_apart(found)
 
 

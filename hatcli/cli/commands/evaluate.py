@@ -15,7 +15,7 @@ import typer
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Bars, Console, command, show
 from hatcli.cli.shared.devices import choose_device, run_settings
-from hatcli.cli.shared.fetching import fetch_missing
+from hatcli.cli.shared.fetching import open_model
 from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -206,18 +206,14 @@ def find_tasks(folders: list[Path], lr: list[Path] | None, *, scales: list[int],
 
 def open_models(names: list[str], scale: int, console: Console, *, offline: bool) -> dict[str, Mapping[int, Any]]:
     """The models to run at a scale under the names they get in tables; those of the catalogue are fetched first."""
-    from hatcli.models import opening
+    from hatcli.models.opening import AUTO
 
     models: dict[str, Mapping[int, Any]] = {}
     for name in names:
-        if opening.names_file(name):
-            opened = opening.open_file(Path(name))
-        else:
-            if name != "auto":
-                fetch_missing(name, [scale], console, offline=offline)
-            opened = opening.open_installed(name, scale=scale)
+        found = open_model(name, [scale], console, offline=offline)
+        opened = found.suited(jpeg_quality=None, factor=scale)
         label = opened.name if opened.name not in (*models, "bicubic") else f"{opened.name}-{len(models) + 1}"
-        if opened.chosen:
+        if name == AUTO:
             console.say(f"auto chose {show(label)} for x{scale}")
         if scale not in opened:
             console.say(f"{show(label)} has no weights for x{scale}: its results are resized to it")

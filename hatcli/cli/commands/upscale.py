@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Console, command
 from hatcli.cli.shared.devices import choose_device, run_settings
+from hatcli.cli.shared.fetching import open_model
 from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
     from hatcli.batch.inputs import Found
     from hatcli.batch.jobs import Look
-    from hatcli.models.opening import Model
     from hatcli.upscaling.size import Target
 
 MOST_MEGAPIXELS = 1_000_000
@@ -98,6 +98,7 @@ def upscale(
         from hatcli.batch.plan import Plan, journals_of
         from hatcli.cli.views.reporting import Reporter
         from hatcli.image.encode import EncodeOptions
+        from hatcli.models.opening import AUTO
         from hatcli.upscaling.size import Target
         from hatcli.upscaling.upscaler import Upscaler
 
@@ -127,10 +128,10 @@ def upscale(
         folder = Path(output) if output and output != STREAM else None
         found = find(named, recursive=recursive, naming=naming, output=folder)
         choice = choose_device("cpu" if cpu else device, "fp32" if fp32 else precision, threads)
-        networks = open_model(model, plan.target, found, console, offline=offline, look=decoder.look)
-        naming = Naming(suffix=suffix, name=name, format=plan.format, model=networks.name)
+        factors = [] if model == AUTO else wanted_factors(plan.target, found, decoder.look)
+        networks = open_model(model, factors, console, offline=offline)
         upscaler = Upscaler(networks, choice=choice, settings=settings)
-        jobs = plan_jobs(found, output, naming, plan, upscaler.native, look=decoder.look)
+        jobs = plan_jobs(found, output, naming, plan, upscaler, look=decoder.look)
         journals = journals_of(jobs, upscaler, plan, networks)
         checks.refuse_existing(jobs, plan, journals)
         reporter = Reporter(console, as_json=as_json)
@@ -178,31 +179,6 @@ def dots_an_inch(text: str) -> float | None:
     if not 0 < value <= 65535:
         raise UsageError(f"--dpi {text} is neither 'keep' nor a resolution", hint="try --dpi 300")
     return value
-
-
-def open_model(name: str, target: Target, found: Found, console: Console, *, offline: bool, look: Look) -> Model:
-    """The model `-n` means, fetched first if it is in the catalogue but not here.
-
-    Raises:
-        WeightsError: it is not here and cannot be had.
-    """
-    from hatcli.cli.shared.fetching import fetch_missing
-    from hatcli.models import opening
-
-    if opening.names_file(name):
-        return opening.open_file(Path(name))
-    factors = wanted_factors(target, found, look)
-    if name != "auto":
-        fetch_missing(name, factors, console, offline=offline)
-    elif not target.is_size:
-        from hatcli.image.quality import jpeg_quality
-
-        qualities = (None if file.path is None else jpeg_quality(file.path) for file in found.files)
-        if better := opening.for_photos(qualities, scale=target.scale):
-            chosen = opening.open_installed(better)
-            chosen.chosen = True
-            return chosen
-    return opening.open_installed(name, scale=min(16, max(factors)) if factors else None)
 
 
 def wanted_factors(target: Target, found: Found, look: Look) -> list[int]:

@@ -21,7 +21,7 @@ def through_upscaler(upscaler: Upscaler, label: str, scale: int, bars: Bars) -> 
 
     def enlarge(low: Pixels) -> Pixels:
         bars.picture(label)
-        steps = upscaler.upscale(Picture(low), Target(scale=float(scale)))
+        steps = upscaler.steps(Picture(low), Target(scale=float(scale)))
         while True:
             try:
                 progress = next(steps)

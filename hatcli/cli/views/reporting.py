@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
     from hatcli.batch.journal import Journal
     from hatcli.batch.plan import Job, Plan
     from hatcli.batch.run import Event, Outcome
-    from hatcli.models.opening import Model
+    from hatcli.models.opening import Auto, Model
     from hatcli.upscaling.upscaler import Upscaler
 
-LOOKED_AT = 100  # pictures, for a JPEG that another model would suit better
 PROGRESS_EVERY = 0.5  # seconds between two `progress` lines of one picture
 
 
@@ -35,6 +35,8 @@ class Reporter:
         self.failures: list[tuple[str, HatError]] = []
         self.pixels = 0
         self._told = 0.0  # when `progress` was last emitted
+        self._models: dict[str, None] = {}  # that made something, in order of appearance
+        self._unsuited: set[str] = set()  # models of which it was said that another one would suit a picture better
 
     def run(
         self,
@@ -42,18 +44,18 @@ class Reporter:
         found: Found,
         upscaler: Upscaler,
         plan: Plan,
-        model: Model,
+        opened: Model | Auto,
         journals: dict[Path, Journal],
         decoder: Decoder,
     ) -> None:
         """Run every job and report it."""
-        self._start(jobs, upscaler, plan, model)
+        self._start(jobs, upscaler, plan, opened)
         self._unreadable(found)
         began = time.monotonic()
         try:
             self._drive(jobs, upscaler, plan, journals, decoder)
         finally:
-            self._summary(found, time.monotonic() - began, len(jobs), upscaler, model)
+            self._summary(found, time.monotonic() - began, len(jobs), upscaler, opened)
         if code := exit_code([error for _, error in self.failures], len(jobs)):
             raise typer.Exit(code)
 
@@ -70,10 +72,11 @@ class Reporter:
 
         with self.console.bars(len(jobs)) as bars:
             deliver(
-                run(jobs, upscaler, plan, journals=journals, decoder=decoder), lambda event: self._tell(event, bars)
+                run(jobs, upscaler, plan, journals=journals, decoder=decoder),
+                lambda event: self._tell(event, bars, upscaler, plan),
             )
 
-    def _tell(self, event: Event, bars: Bars) -> None:
+    def _tell(self, event: Event, bars: Bars, upscaler: Upscaler, plan: Plan) -> None:
         from hatcli.batch.run import Advanced, Started, Writing
 
         if isinstance(event, Started):
@@ -95,32 +98,56 @@ class Reporter:
         else:
             bars.finished()
             self._outcome(event)
+            if event.status == "done":
+                sides = event.source_width, event.source_height
+                suited = upscaler.suited(*sides, jpeg_quality=event.jpeg_quality, target=plan.target)
+                self._remark(event.job.source.label, suited.model, jpeg_quality=event.jpeg_quality)
 
-    def _start(self, jobs: list[Job], upscaler: Upscaler, plan: Plan, model: Model) -> None:
-        from hatcli.image.quality import jpeg_quality
-        from hatcli.models.opening import PHOTO_QUALITY, remarks
+    def _start(self, jobs: list[Job], upscaler: Upscaler, plan: Plan, opened: Model | Auto) -> None:
+        from hatcli.models.opening import remarks
+        from hatcli.upscaling.size import passes_for
 
         choice = upscaler.choice
-        natives = ", ".join(f"x{scale}" for scale in upscaler.native)
-        how = " (the best installed; `hat models` lists others)" if model.chosen and model.task != "photo" else ""
-        self.console.say(f"model {show(model.name)} {natives}{how}")
+        usual = self._say_model(opened, plan.target.scale)
         self.console.say(f"device {choice.device} in {choice.precision}: {choice.why}")
         scale = plan.target.scale
-        reached = upscaler.plan(1000, 1000, plan.target).product if scale else 0
-        first = (job.source.path for job in jobs[:LOOKED_AT])
-        worn = (path for path in first if path is not None and (jpeg_quality(path) or 0) <= PHOTO_QUALITY)
-        notes = remarks(model, scale=scale, reached=reached, sources=worn)
+        reached = math.prod(passes_for(scale, usual)) if scale else 0
+        notes = remarks(usual, scale=scale, reached=reached)
         for note in notes:
             self.console.say(f"note: {show(note)}")
         self._emit(
             "start",
             pictures=len(jobs),
-            model=model.name,
+            model=opened.name,
             device=str(choice.device),
             precision=choice.precision,
             why=choice.why,
             notes=notes,
         )
+
+    def _say_model(self, opened: Model | Auto, factor: float | None) -> Model:
+        """Which model there is, or which `auto` has for which pictures; returns the one for clean pictures."""
+        from hatcli.models.opening import PHOTO_QUALITY, Auto
+
+        usual = opened.usual(factor) if isinstance(opened, Auto) else opened
+        natives = ", ".join(f"x{scale}" for scale in usual)
+        if not isinstance(opened, Auto):
+            self.console.say(f"model {show(usual.name)} {natives}")
+            return usual
+        sister = opened.sister(factor)
+        jpegs = "" if sister is None else f"; {sister.name} for JPEGs of quality {PHOTO_QUALITY} or less"
+        self.console.say(f"model {show(usual.name)} {natives} (the best installed; `hat models` lists others){jpegs}")
+        return usual
+
+    def _remark(self, source: str, model: Model | None, *, jpeg_quality: int | None) -> None:
+        """Say once that another model would suit such pictures better."""
+        from hatcli.models.opening import unsuited
+
+        if model is None or model.name in self._unsuited:
+            return
+        if remark := unsuited(model, jpeg_quality=jpeg_quality):
+            self._unsuited.add(model.name)
+            self.console.say(f"note: {show(source)}: {show(remark)}")
 
     def _failed(self, source: str, error: HatError) -> None:
         self.counts["failed"] += 1
@@ -135,6 +162,8 @@ class Reporter:
             self._failed(source, outcome.error)
             return
         self.counts[outcome.status] += 1
+        if outcome.model is not None:
+            self._models[outcome.model] = None
         self.pixels += outcome.source_width * outcome.source_height
         if outcome.status == "skipped":
             self._emit("skipped", input=source, output=output, reason=outcome.reason)
@@ -149,17 +178,20 @@ class Reporter:
             source_width=outcome.source_width,
             source_height=outcome.source_height,
             seconds=round(outcome.seconds, 3),
+            model=outcome.model,
             notes=list(outcome.notes),
         )
+        made_by = "" if outcome.model is None else f", {show(outcome.model)}"
         self.console.say(
             f"{show(source)} -> {show(output)}  {outcome.source_width} x {outcome.source_height} -> "
-            f"{outcome.width} x {outcome.height}, {outcome.seconds:.1f} s"
+            f"{outcome.width} x {outcome.height}, {outcome.seconds:.1f} s{made_by}"
         )
         for note in outcome.notes:
             self.console.say(f"note: {show(note)}")
 
-    def _summary(self, found: Found, seconds: float, jobs: int, upscaler: Upscaler, model: Model) -> None:
+    def _summary(self, found: Found, seconds: float, jobs: int, upscaler: Upscaler, opened: Model | Auto) -> None:
         counts, pixels = self.counts, self.pixels
+        used = ", ".join(self._models) or opened.name
         left = jobs + len(found.unreadable) - sum(counts.values())
         failures = [{"input": source, "error": error.message} for source, error in self.failures]
         self._emit(
@@ -170,7 +202,7 @@ class Reporter:
             seconds=round(seconds, 3),
             megapixels_per_second=round(pixels / 1e6 / max(seconds, 1e-9), 4),
             device=str(upscaler.choice.device),
-            model=model.name,
+            model=used,
             failures=failures,
         )
         if jobs == 1 and not found.from_folder:
@@ -181,7 +213,7 @@ class Reporter:
         words += [f"{found.passed_over} other files passed over"] if found.passed_over else []
         self.console.say(
             f"{', '.join(words)} in {seconds:.1f} s, {pixels / 1e6 / max(seconds, 1e-9):.2f} MP/s in, "
-            f"{upscaler.choice.device}, {show(model.name)}"
+            f"{upscaler.choice.device}, {show(used)}"
         )
         for failure in failures:
             self.console.say(f"failed: {show(failure['input'])}: {show(failure['error'])}")
@@ -192,7 +224,7 @@ class Reporter:
         found: Found,
         upscaler: Upscaler,
         plan: Plan,
-        model: Model,
+        opened: Model | Auto,
         journals: dict[Path, Journal],
         decoder: Decoder,
     ) -> None:
@@ -201,7 +233,7 @@ class Reporter:
         from hatcli.batch.plan import reason_to_skip
         from hatcli.batch.streams import is_stream
 
-        self._start(jobs, upscaler, plan, model)
+        self._start(jobs, upscaler, plan, opened)
         self._unreadable(found)
         seconds_for = estimate.calibrated(upscaler)
         seconds, size, pictures = 0.0, 0, 0
@@ -223,6 +255,13 @@ class Reporter:
                 seconds, size, pictures = seconds + takes, size + facts["file_bytes"], pictures + 1
                 self._emit("plan", input=job.source.label, output=output, **facts, seconds=round(takes, 3))
                 self._say_planned(job.source.label, output, facts)
+                suited = upscaler.suited(
+                    facts["source_width"],
+                    facts["source_height"],
+                    jpeg_quality=facts["jpeg_quality"],
+                    target=plan.target,
+                )
+                self._remark(job.source.label, suited.model, jpeg_quality=facts["jpeg_quality"])
         self._emit("estimate", pictures=pictures, seconds=round(seconds, 3), file_bytes=size, **self.counts)
         self.console.say(
             f"{pictures} to do, {self.counts['skipped']} to skip, {self.counts['failed']} that cannot be done; "
@@ -233,11 +272,11 @@ class Reporter:
 
     def _say_planned(self, source: str, output: str, facts: dict[str, Any]) -> None:
         passes = " then ".join(f"x{scale}" for scale in facts["passes"]) or "no pass"
-        tiles = facts["tiles"]
+        tiles, model = facts["tiles"], "" if facts["model"] is None else f"{show(facts['model'])} "
         several = f"{facts['frames']} frames, " if facts["frames"] > 1 else ""
         self.console.say(
             f"{show(source)} -> {show(output)}  {facts['source_width']} x {facts['source_height']} -> "
-            f"{facts['width']} x {facts['height']}, {passes}, {tiles} tile{'s' if tiles != 1 else ''}, "
+            f"{facts['width']} x {facts['height']}, {model}{passes}, {tiles} tile{'s' if tiles != 1 else ''}, "
             f"{several}{facts['whole_image_bytes'] / 1e9:.2f} GB untiled"
         )
 
@@ -265,6 +304,7 @@ def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan, decoder: Dec
     from hatcli.image import animation, encode
 
     info = decoder.look(source)
+    upscaler = upscaler.suited(info.width, info.height, jpeg_quality=info.jpeg_quality, target=plan.target)
     size = upscaler.plan(info.width, info.height, plan.target)
     if job.output is None:
         container = plan.format or encode.format_for(info.format) or "PNG"
@@ -290,6 +330,8 @@ def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan, decoder: Dec
         "source_height": info.height,
         "width": size.width,
         "height": size.height,
+        "model": None if upscaler.model is None else upscaler.model.name,
+        "jpeg_quality": info.jpeg_quality,
         "passes": list(size.passes),
         "tiles": tiles,
         "whole_image_bytes": memory,
