@@ -29,6 +29,15 @@ SMALL_FOLDERS = ("X{scale}", "x{scale}", "LRbicx{scale}", "LR_bicubic/X{scale}")
 SET_NAMES = {"set5": "Set5", "set14": "Set14", "urban100": "Urban100", "manga109": "Manga109"} | dict.fromkeys(
     ("b100", "bsd100", "bsds100"), "BSD100"
 )
+WHERE = {  # set names as people type them, to where their makers or others give them away
+    **{
+        name: f"https://huggingface.co/datasets/eugenesiow/{SET_NAMES[name]}"
+        for name in SET_NAMES
+        if name != "manga109"
+    },
+    "manga109": "http://www.manga109.org, on request",
+    "div2k": "https://data.vision.ee.ethz.ch/cvl/DIV2K/",
+}
 # baby, babyx4, baby_x4, baby_LR, baby_LRBI_x4, baby_HR_x4, 0801x4m, img_001_SRF_4_LR
 STEM = re.compile(
     r"(?P<base>.+?)(?:_SRF_(?P<factor>\d))?(?:[-_.](?P<role>LR|HR|GT)(?:BI|BIC|BD|DN)?)?(?:[-_.]?x(?P<scale>\d)[mdw]?)?",
@@ -37,7 +46,7 @@ STEM = re.compile(
 
 
 @dataclass(frozen=True)
-class Pair:
+class SetPicture:
     """One picture of a set, by its files; `small` is None where the small picture is to be made from the truth."""
 
     name: str
@@ -68,7 +77,7 @@ class NameParts:
     scale: int | None
 
 
-def find_pairs(folder: Path, *, scale: int, small_folder: Path | None = None) -> list[Pair]:
+def find_pairs(folder: Path, *, scale: int, small_folder: Path | None = None) -> list[SetPicture]:
     """The pictures of a set in the order of their names, without decoding any.
 
     Args:
@@ -92,26 +101,34 @@ def find_pairs(folder: Path, *, scale: int, small_folder: Path | None = None) ->
                 hint="put the small pictures into a folder of their own, or end the names in _LR and _HR",
             )
     return [
-        Pair(pair.name, pair.truth, matching_small(pair.truth, smalls, scale=scale, folder=small_folder))
+        SetPicture(pair.name, pair.truth, matching_small(pair.truth, smalls, scale=scale, folder=small_folder))
         for pair in named(truths)
     ]
 
 
-def named(truths: list[Path]) -> list[Pair]:
+def named(truths: list[Path]) -> list[SetPicture]:
     """Pairs without small pictures, each with a name no other has: the stem, or the file's name where stems repeat."""
     stems = [path.stem for path in truths]
-    return [Pair(path.stem if stems.count(path.stem) == 1 else path.name, path) for path in truths]
+    return [SetPicture(path.stem if stems.count(path.stem) == 1 else path.name, path) for path in truths]
 
 
 def inner_folder(folder: Path, names: tuple[str, ...]) -> Path:
     """`folder` itself if it holds pictures, else the first of these folders inside it that does, else `folder`."""
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
-        raise UsageError(f"{folder} {what}", hint="name a folder of pictures")
+        raise UsageError(f"{folder} {what}", hint=where_from(folder) or "name a folder of pictures")
     for candidate in (folder, *(folder / name for name in names)):
         if candidate.is_dir() and any(is_picture_file(path) for path in candidate.iterdir()):
             return candidate
     return folder
+
+
+def where_from(folder: Path) -> str | None:
+    """Where the public set comes from that a missing folder is named after, or None for other names."""
+    place = next((WHERE[name] for part in reversed(folder.parts) if (name := part.lower()) in WHERE), None)
+    if place is None:
+        return None
+    return f"sets do not come with hat: get {folder.name} from {place}, and name the folder of its large pictures"
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -164,7 +181,7 @@ def set_name(folder: Path) -> str:
     return SET_NAMES.get(name.lower(), name)
 
 
-def check_pairs(pairs: Iterable[Pair], *, scale: int) -> None:
+def check_pairs(pairs: Iterable[SetPicture], *, scale: int) -> None:
     """Find what would stop an evaluation after hours, from the headers alone.
 
     Raises:
@@ -181,7 +198,7 @@ def check_pairs(pairs: Iterable[Pair], *, scale: int) -> None:
         )
 
 
-def check_sizes(pair: Pair, *, truth: tuple[int, int], small: tuple[int, int] | None, scale: int) -> None:
+def check_sizes(pair: SetPicture, *, truth: tuple[int, int], small: tuple[int, int] | None, scale: int) -> None:
     """Refuse a pair, by height and width, that cannot be scored: InputError with the file's name."""
     height, width = (side - side % scale for side in truth)
     smallest = SSIM_WINDOW + 2 * scale
@@ -198,7 +215,7 @@ def check_sizes(pair: Pair, *, truth: tuple[int, int], small: tuple[int, int] | 
         )
 
 
-def load_pair(pair: Pair, *, scale: int, gray: Gray = "native") -> Example:
+def load_pair(pair: SetPicture, *, scale: int, gray: Gray = "native") -> Example:
     """Decode a pair, cut the truth to a multiple of `scale`, and make the small picture where there is none.
 
     Args:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hatcli.errors import WeightsError
-from hatcli.evaluation.datasets import Example, Gray, Pair, Pixels, load_pair
+from hatcli.evaluation.datasets import Example, Gray, Pixels, SetPicture, load_pair
 from hatcli.evaluation.metrics import Scores, mean, score
 from hatcli.evaluation.published import BICUBIC
 from hatcli.image.picture import from_tensor, to_tensor
@@ -23,7 +23,7 @@ Enlarge = Callable[[Pixels], Pixels]  # [h, w, C] to [scale * h, scale * w, C], 
 
 
 @dataclass(frozen=True)
-class Result:
+class ScoredPicture:
     """One picture enlarged by one model.
 
     Attributes:
@@ -39,9 +39,9 @@ class Result:
 
 
 def evaluate(
-    pairs: Iterable[Pair], models: Mapping[str, Enlarge], *, scale: int, gray: Gray = "native"
-) -> Iterator[Result]:
-    """Enlarge and score each picture by bicubic, which is always included, and by every model; one `Result` each.
+    pairs: Iterable[SetPicture], models: Mapping[str, Enlarge], *, scale: int, gray: Gray = "native"
+) -> Iterator[ScoredPicture]:
+    """Enlarge and score each picture by bicubic, which is always included, and by every model.
 
     All get the same 8-bit small picture, and a border of `scale` pixels is ignored in all results.
 
@@ -50,10 +50,14 @@ def evaluate(
         WeightsError: a model gives a result of the wrong size or values that are not numbers.
     """
     for pair in pairs:
-        example = load_pair(pair, scale=scale, gray=gray)
-        yield scored(BICUBIC, bicubic(scale), example, scale=scale)
-        for name, enlarge in models.items():
-            yield scored(name, enlarge, example, scale=scale)
+        yield from compared(load_pair(pair, scale=scale, gray=gray), models, scale=scale)
+
+
+def compared(example: Example, models: Mapping[str, Enlarge], *, scale: int) -> Iterator[ScoredPicture]:
+    """One picture by bicubic and by every model; raises as `evaluate` does."""
+    yield scored(BICUBIC, bicubic(scale), example, scale=scale)
+    for name, enlarge in models.items():
+        yield scored(name, enlarge, example, scale=scale)
 
 
 def bicubic(scale: int) -> Enlarge:
@@ -76,8 +80,8 @@ def through_tensors(network: Callable[[Tensor], Tensor]) -> Enlarge:
     return enlarge
 
 
-def scored(model: str, enlarge: Enlarge, example: Example, *, scale: int) -> Result:
-    """One `Result`: the small picture enlarged, timed and compared with the truth."""
+def scored(model: str, enlarge: Enlarge, example: Example, *, scale: int) -> ScoredPicture:
+    """One `ScoredPicture`: the small picture enlarged, timed and compared with the truth."""
     start = time.perf_counter()
     pixels = enlarge(example.low)
     seconds = time.perf_counter() - start
@@ -87,10 +91,10 @@ def scored(model: str, enlarge: Enlarge, example: Example, *, scale: int) -> Res
             f"not {example.truth.shape[1]} x {example.truth.shape[0]}",
             hint=f"use weights for scale {scale}",
         )
-    return Result(model, example.name, pixels, score(pixels, example.truth, border=scale), seconds)
+    return ScoredPicture(model, example.name, pixels, score(pixels, example.truth, border=scale), seconds)
 
 
-def means(results: Iterable[Result]) -> dict[str, Scores]:
+def means(results: Iterable[ScoredPicture]) -> dict[str, Scores]:
     """The mean scores of each model over its pictures, in order of appearance."""
     grouped: dict[str, list[Scores]] = {}
     for result in results:

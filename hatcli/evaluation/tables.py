@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from hatcli.evaluation.evaluate import Result
+from hatcli.evaluation.card import CardScores
+from hatcli.evaluation.evaluate import ScoredPicture
 from hatcli.evaluation.metrics import Scores, mean
-from hatcli.evaluation.published import Published
+from hatcli.evaluation.published import Published, published
 
 MEAN = "mean"
 
@@ -24,15 +26,26 @@ class Report:
         dataset: the set's name in tables.
         images: model to picture to scores, in order of appearance.
         published: model to what was published for it on this set, where that is known.
+        card: model to how it draws the test card, where the set is that.
+        grays: names of the pictures that were scored in one channel.
     """
 
     dataset: str
     scale: int
     images: dict[str, dict[str, Scores]] = field(default_factory=dict)
     published: dict[str, Published] = field(default_factory=dict)
+    card: dict[str, CardScores] = field(default_factory=dict)
+    grays: list[str] = field(default_factory=list)
 
-    def add(self, result: Result) -> None:
+    def add(self, result: ScoredPicture) -> None:
         self.images.setdefault(result.model, {})[result.image] = result.scores
+        if result.pixels.shape[2] == 1 and result.image not in self.grays:
+            self.grays.append(result.image)
+
+    def add_published(self) -> None:
+        """Fill in what is known of each model on this set."""
+        found = {model: published(model, dataset=self.dataset, scale=self.scale) for model in self.images}
+        self.published |= {model: numbers for model, numbers in found.items() if numbers is not None}
 
     def means(self) -> dict[str, Scores]:
         """Each model's mean over its pictures."""
@@ -71,6 +84,24 @@ def paper_table(reports: Sequence[Report]) -> Table:
             rows.append((report.dataset, f"x{report.scale}", model, *psnr, *ssim))
     header = ("set", "scale", "model", "PSNR", "published", "difference", "SSIM", "published", "difference")
     return Table(header, tuple(rows), labels=3)
+
+
+def card_table(reports: Sequence[Report]) -> Table:
+    """How jagged each model's lines and circles on the test card are, and how close its text is to the truth."""
+    rows = [
+        (
+            f"x{report.scale}",
+            model,
+            *(f"{value:.3f}" for value in (found.jaggedness, found.angles[found.worst_angle])),
+            f"{found.worst_angle}°",
+            f"{found.circles:.3f}",
+            decibels(found.text_psnr),
+        )
+        for report in reports
+        for model, found in report.card.items()
+    ]
+    header = ("scale", "model", "jaggedness px", "worst px", "at", "circles px", "text PSNR")
+    return Table(header, tuple(rows), labels=2)
 
 
 def beside(ours: float, theirs: float | None, text: Callable[[float], str]) -> tuple[str, str]:
@@ -148,6 +179,28 @@ def number_text(value: float | None) -> str:
     return "" if value is None else repr(float(value))
 
 
+def document(reports: Sequence[Report], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """All of an evaluation as one object for JSON, of one shape whether one set was scored or several.
+
+    `models` holds each model's means over every picture and the pictures' own scores, by name, or by set, scale and
+    name where that occurs twice; `results` has one entry a set and scale.
+    """
+    counts = Counter(
+        image for report in reports for image in {name for found in report.images.values() for name in found}
+    )
+    scores: dict[str, dict[str, Scores]] = {}
+    for report in reports:
+        for model, images in report.images.items():
+            for image, found in images.items():
+                name = image if counts[image] == 1 else f"{report.dataset}/x{report.scale}/{image}"
+                scores.setdefault(model, {})[name] = found
+    models = {
+        model: {**finite(mean(list(found.values()))), "images": {name: finite(one) for name, one in found.items()}}
+        for model, found in scores.items()
+    }
+    return {**facts, "models": models, "results": [as_json(report) for report in reports]}
+
+
 def as_json(report: Report) -> dict[str, Any]:
     """One set's scores as an object for JSON; numbers in full precision, null for the PSNR of equal pictures."""
     averages = report.means()
@@ -157,9 +210,20 @@ def as_json(report: Report) -> dict[str, Any]:
         models[model] = {
             **finite(averages[model]),
             **({"published": {"psnr_y": found.psnr, "ssim_y": found.ssim, "source": found.source}} if found else {}),
+            **({"card": card_json(report.card[model])} if model in report.card else {}),
             "images": {image: finite(scores) for image, scores in images.items()},
         }
     return {"set": report.dataset, "scale": report.scale, "border": report.scale, "models": models}
+
+
+def card_json(found: CardScores) -> dict[str, Any]:
+    """Output pixels and dB; null for the PSNR of text that equals the truth."""
+    return {
+        "jaggedness": found.jaggedness,
+        "circles": found.circles,
+        "text_psnr": found.text_psnr if math.isfinite(found.text_psnr) else None,
+        "angles": {str(angle): value for angle, value in found.angles.items()},
+    }
 
 
 def finite(scores: Scores) -> dict[str, float | None]:

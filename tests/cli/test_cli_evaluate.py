@@ -63,7 +63,9 @@ def test_json_scores_bicubic_and_the_file_on_every_picture(folder: Path, weights
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert list(found["models"]) == ["bicubic", "tiny"]
-    assert (found["set"], found["scale"], found["gray"]) == ("Set5", 2, "native")
+    (only,) = found["results"]
+    assert (only["set"], only["scale"], found["gray"]) == ("Set5", 2, "native")
+    assert only["models"] == found["models"]
     for model in found["models"].values():
         assert list(model["images"]) == ["colour", "gray"]
         average = np.mean([scores["psnr_y"] for scores in model["images"].values()])
@@ -105,9 +107,78 @@ def test_several_sets_and_scales_make_one_csv(folder: Path) -> None:
     assert means == [("Set5", "2"), ("Set5", "3"), ("Set5-2", "2"), ("Set5-2", "3")]
 
 
-def test_several_runs_make_one_json_document(folder: Path) -> None:
-    result = run(folder, "--scale", "2,3", "-n", "bicubic", "--json")
-    assert [found["scale"] for found in json.loads(result.stdout)["results"]] == [2, 3]
+def shape(value: object) -> object:
+    """What kinds of values stand under which names."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items() if name != "images"}
+    return [shape(value[0])] if isinstance(value, list) else type(value).__name__
+
+
+def test_one_set_and_several_make_json_of_one_shape(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "colour.png").write_bytes((folder / "colour.png").read_bytes())
+    one, several = (
+        json.loads(run(*folders, "--scale", scales, "-n", "bicubic", "--json").stdout)
+        for folders, scales in (((folder,), "2"), ((folder, other), "2,3"))
+    )
+    assert shape(one) == shape(several)
+    assert [(found["set"], found["scale"]) for found in several["results"]] == [
+        ("Set5", 2), ("Set5", 3), ("other", 2), ("other", 3)
+    ]  # fmt: skip
+    images = several["models"]["bicubic"]["images"]
+    assert sorted(images) == [
+        "Set5/x2/colour", "Set5/x2/gray", "Set5/x3/colour", "Set5/x3/gray", "other/x2/colour", "other/x3/colour"
+    ]  # fmt: skip
+    assert images["Set5/x2/colour"] == one["models"]["bicubic"]["images"]["colour"]
+    mean = sum(found["psnr_y"] for found in images.values()) / len(images)
+    assert several["models"]["bicubic"]["psnr_y"] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["Set5"], "huggingface.co/datasets/eugenesiow/Set5"),
+        (["data/Urban100/HR"], "eugenesiow/Urban100"),
+        (["bsds100"], "eugenesiow/BSD100"),
+        (["DIV2K"], "vision.ee.ethz.ch"),
+        (["Manga109"], "manga109.org"),
+        (["holiday"], "name a folder of pictures"),
+        ([], "--card"),
+    ],
+)
+def test_a_set_that_is_not_here_is_said_to_come_from_somewhere(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*words, "--scale", 2, "-n", "bicubic")
+    assert result.exit_code == 2
+    assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["error", "hint"]
+    assert said in result.stderr.splitlines()[1]
+
+
+def test_the_card_is_scored_without_any_folder_and_beside_sets(folder: Path, weights: Path, tmp_path: Path) -> None:
+    alone = run("--card", "--scale", 2, "-n", weights, "--json")
+    assert alone.exit_code == 0, alone.stderr
+    found = json.loads(alone.stdout)
+    assert list(found["models"]) == ["bicubic", "tiny"]
+    card = found["results"][0]["models"]["bicubic"]["card"]
+    assert 0.05 < card["jaggedness"] < 0.1
+    assert list(card["angles"]) == [str(angle) for angle in range(5, 90, 5)]
+    assert found["models"]["bicubic"]["psnr_y"] > 20
+    both = run(folder, "--card", "--scale", 2, "-n", "bicubic", "--save", tmp_path / "out")
+    assert both.exit_code == 0, both.stderr
+    assert both.stdout.splitlines()[1].startswith("Set5")
+    row = both.stdout.splitlines()[-1].split()
+    assert row[:2] == ["x2", "bicubic"]
+    assert float(row[2]) == pytest.approx(card["jaggedness"], abs=0.001)
+    with Image.open(tmp_path / "out" / "card" / "x2" / "bicubic" / "card.png") as saved:
+        assert saved.size == (576, 624)
+
+
+def test_all_means_every_installed_model(folder: Path) -> None:
+    result = run(folder, "--scale", 2, "-n", "all", "--json", "--quiet")
+    assert list(json.loads(result.stdout)["models"])[:3] == ["bicubic", "hat-t", "hat-t-photo"]
 
 
 def test_the_paper_stands_beside_ours_with_source_and_difference(folder: Path) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hatcli.errors import InputError, UsageError
-from hatcli.evaluation.datasets import Pair, check_pairs, find_pairs, load_pair, name_parts, set_name
+from hatcli.evaluation.datasets import SetPicture, check_pairs, find_pairs, load_pair, name_parts, set_name
 from hatcli.image.resample import imresize, modcrop
 
 
@@ -119,7 +119,7 @@ def test_sets_have_their_usual_names(tmp_path: Path, folder: str, name: str) -> 
 
 
 def test_gray_stays_gray_or_is_expanded_on_request(tmp_path: Path) -> None:
-    pair = Pair("g", save(tmp_path / "g.png", pixels(24, 24, channels=1)))
+    pair = SetPicture("g", save(tmp_path / "g.png", pixels(24, 24, channels=1)))
     native, colour = load_pair(pair, scale=2), load_pair(pair, scale=2, gray="rgb")
     assert native.low.shape == (12, 12, 1)
     assert np.array_equal(colour.low, native.low.repeat(3, axis=2))
@@ -128,7 +128,7 @@ def test_gray_stays_gray_or_is_expanded_on_request(tmp_path: Path) -> None:
 
 def test_a_gray_and_a_coloured_half_of_a_pair_meet_in_colour(tmp_path: Path) -> None:
     truth, small = save(tmp_path / "g.png", pixels(24, 24, channels=1)), save(tmp_path / "l.png", pixels(12, 12))
-    example = load_pair(Pair("g", truth, small), scale=2)
+    example = load_pair(SetPicture("g", truth, small), scale=2)
     assert example.low.shape[2] == example.truth.shape[2] == 3
 
 
@@ -157,7 +157,7 @@ def test_a_damaged_picture_is_named_and_not_left_out(tmp_path: Path) -> None:
 
 
 def test_a_picture_too_small_to_score_is_named(tmp_path: Path) -> None:
-    pair = Pair("tiny", save(tmp_path / "tiny.png", pixels(40, 20)))
+    pair = SetPicture("tiny", save(tmp_path / "tiny.png", pixels(40, 20)))
     with pytest.raises(InputError, match=r"tiny\.png is too small .* 20 x 40") as raised:
         load_pair(pair, scale=5)
     with pytest.raises(InputError, match=r"tiny\.png is too small .* 20 x 40"):
@@ -171,9 +171,9 @@ def test_a_picture_too_small_to_score_is_named(tmp_path: Path) -> None:
 def test_sizes_that_do_not_fit_are_named(tmp_path: Path) -> None:
     truth, small = save(tmp_path / "a.png", pixels(48, 40)), save(tmp_path / "ax4.png", pixels(12, 11))
     with pytest.raises(InputError, match=r"ax4\.png is 11 x 12 pixels, but a\.png reduced by 4 is 10 x 12"):
-        load_pair(Pair("a", truth, small), scale=4)
+        load_pair(SetPicture("a", truth, small), scale=4)
     with pytest.raises(InputError, match=r"ax4\.png is 11 x 12 pixels, but a\.png reduced by 4 is 10 x 12"):
-        check_pairs([Pair("a", truth, small)], scale=4)
+        check_pairs([SetPicture("a", truth, small)], scale=4)
 
 
 def test_missing_and_empty_folders_are_named(tmp_path: Path) -> None:

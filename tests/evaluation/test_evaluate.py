@@ -16,8 +16,8 @@ from PIL import Image
 
 from hatcli.errors import WeightsError
 from hatcli.evaluation import tables
-from hatcli.evaluation.datasets import Pair, find_pairs, load_pair
-from hatcli.evaluation.evaluate import Enlarge, Result, evaluate, means, through_tensors
+from hatcli.evaluation.datasets import SetPicture, find_pairs, load_pair
+from hatcli.evaluation.evaluate import Enlarge, ScoredPicture, evaluate, means, through_tensors
 from hatcli.evaluation.metrics import Scores, score
 from hatcli.evaluation.published import BICUBIC_SCORES, Published, published
 from hatcli.image.resample import imresize
@@ -31,7 +31,7 @@ def smooth(height: int, width: int, *, shift: float = 0.0) -> NDArray[np.uint8]:
 
 
 @pytest.fixture
-def pairs(tmp_path: Path) -> list[Pair]:
+def pairs(tmp_path: Path) -> list[SetPicture]:
     for number in range(3):
         Image.fromarray(smooth(32, 44, shift=number)).save(tmp_path / f"p{number}.png")
     Image.fromarray(smooth(32, 32)[:, :, 0]).save(tmp_path / "gray.png")
@@ -45,7 +45,7 @@ def nearest(values: torch.Tensor) -> torch.Tensor:
 NEAREST: Enlarge = through_tensors(nearest)
 
 
-def test_bicubic_is_always_included_and_every_model_sees_every_picture(pairs: list[Pair]) -> None:
+def test_bicubic_is_always_included_and_every_model_sees_every_picture(pairs: list[SetPicture]) -> None:
     results = list(evaluate(pairs, {"nearest": NEAREST}, scale=2))
     assert [(r.image, r.model) for r in results] == [
         (pair.name, model) for pair in pairs for model in ("bicubic", "nearest")
@@ -53,7 +53,7 @@ def test_bicubic_is_always_included_and_every_model_sees_every_picture(pairs: li
     assert {r.model for r in evaluate(pairs, {}, scale=2)} == {"bicubic"}
 
 
-def test_the_scored_pixels_are_the_ones_returned(pairs: list[Pair]) -> None:
+def test_the_scored_pixels_are_the_ones_returned(pairs: list[SetPicture]) -> None:
     for pair, result in zip(pairs, evaluate(pairs, {}, scale=2), strict=True):
         example = load_pair(pair, scale=2)
         assert np.array_equal(result.pixels, imresize(example.low, 2))
@@ -61,19 +61,19 @@ def test_the_scored_pixels_are_the_ones_returned(pairs: list[Pair]) -> None:
         assert result.pixels.dtype == np.uint8
 
 
-def test_a_perfect_model_has_infinite_psnr(pairs: list[Pair]) -> None:
+def test_a_perfect_model_has_infinite_psnr(pairs: list[SetPicture]) -> None:
     colour = [pair for pair in pairs if pair.name != "gray"]
     truths = iter([load_pair(pair, scale=2).truth for pair in colour])
     results = [r for r in evaluate(colour, {"oracle": lambda low: next(truths)}, scale=2) if r.model == "oracle"]
     assert all(result.scores.psnr_y == math.inf for result in results)
 
 
-def test_results_are_yielded_before_the_next_picture_is_touched(pairs: list[Pair], tmp_path: Path) -> None:
-    work = evaluate([pairs[0], Pair("gone", tmp_path / "gone.png")], {}, scale=2)
+def test_results_are_yielded_before_the_next_picture_is_touched(pairs: list[SetPicture], tmp_path: Path) -> None:
+    work = evaluate([pairs[0], SetPicture("gone", tmp_path / "gone.png")], {}, scale=2)
     assert next(work).image == pairs[0].name
 
 
-def test_gray_pictures_stay_gray_through_a_network(pairs: list[Pair]) -> None:
+def test_gray_pictures_stay_gray_through_a_network(pairs: list[SetPicture]) -> None:
     gray = [result for result in evaluate(pairs, {"nearest": NEAREST}, scale=2) if result.image == "gray"]
     assert [result.pixels.shape for result in gray] == [(32, 32, 1)] * 2
     expanded = evaluate(pairs, {"nearest": NEAREST}, scale=2, gray="rgb")
@@ -87,13 +87,13 @@ def test_tensor_results_are_clamped_and_rounded_to_nearest() -> None:
     assert (through_tensors(lambda v: nearest(v) - 5)(low) == 0).all()
 
 
-def test_a_network_that_gives_nan_is_not_scored(pairs: list[Pair]) -> None:
+def test_a_network_that_gives_nan_is_not_scored(pairs: list[SetPicture]) -> None:
     broken = through_tensors(lambda values: nearest(values) * float("nan"))
     with pytest.raises(WeightsError, match="not numbers"):
         list(evaluate(pairs, {"broken": broken}, scale=2))
 
 
-def test_a_model_of_another_scale_is_named(pairs: list[Pair]) -> None:
+def test_a_model_of_another_scale_is_named(pairs: list[SetPicture]) -> None:
     with pytest.raises(WeightsError, match="same made 22 x 16 pixels of p0, not 44 x 32") as raised:
         list(evaluate(pairs[1:], {"same": lambda low: low}, scale=2))
     assert raised.value.hint == "use weights for scale 2"
@@ -111,12 +111,12 @@ def report() -> tables.Report:
         ("my,net", "baby", scores(30.5)),
         ("my,net", "bird|1", scores(math.inf, 1.0)),
     ]:
-        filled.add(Result(model, image, np.zeros((1, 1, 3), dtype=np.uint8), found, 0.1))
+        filled.add(ScoredPicture(model, image, np.zeros((1, 1, 3), dtype=np.uint8), found, 0.1))
     filled.published["bicubic"] = Published(28.42, 0.8104, "a table")
     return filled
 
 
-def test_means_are_per_model(pairs: list[Pair]) -> None:
+def test_means_are_per_model(pairs: list[SetPicture]) -> None:
     results = list(evaluate(pairs, {"nearest": NEAREST}, scale=2))
     found = means(results)
     assert list(found) == ["bicubic", "nearest"]

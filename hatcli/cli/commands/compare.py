@@ -12,7 +12,7 @@ import typer
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Console, command, show
 from hatcli.cli.shared.groups import grouped
-from hatcli.cli.shared.model_names import ALL, BICUBIC, installed, listed, told_apart
+from hatcli.cli.shared.opening import open_models
 from hatcli.cli.shared.option_groups import Running, Talk
 from hatcli.cli.shared.pictures import eight_bits, read_picture, refuse_existing, write
 from hatcli.errors import InputError, UsageError
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from hatcli.attribution.compare import Shown
     from hatcli.attribution.crops import Crop
     from hatcli.attribution.viewer import Pixels
-    from hatcli.image.picture import Picture
-    from hatcli.models.opening import Model
     from hatcli.upscaling.upscaler import Upscaler
 
 Image = Annotated[Path, typer.Argument(help="The picture to enlarge.", metavar="IMAGE")]
@@ -97,7 +95,7 @@ def compare(
     part = chosen_part(crop, whole, original, scale, console)
     low, large = part.of(whole), part.of(original, scale) if original is not None else None
     settings, choice = running.settings(), running.choice()
-    opened = open_models(models, small, scale, console, offline=offline)
+    opened = open_models(models, scale, console, offline=offline, jpeg_quality=small.jpeg_quality)
 
     from hatcli.upscaling.upscaler import Upscaler
 
@@ -139,22 +137,6 @@ def chosen_part(text: str | None, low: Pixels, truth: Pixels | None, scale: int,
     part = most_detailed(low, area=PART // scale**2)
     console.say(f"comparing {part}, where most detail is; --crop off takes all {width} x {height}")
     return part
-
-
-def open_models(
-    given: list[str] | None, picture: Picture, scale: int, console: Console, *, offline: bool
-) -> list[tuple[str, Model]]:
-    """The models by the names they are shown under, `auto` decided for this picture; `all` fetches nothing."""
-    from hatcli.cli.shared.fetching import open_model
-
-    here = installed() if any(word.strip().lower() == ALL for text in given or [] for word in text.split(",")) else []
-    found: list[tuple[str, Model]] = []
-    for name in listed(given, default=["auto"]):
-        if name != BICUBIC:  # it is always there
-            opened = open_model(name, [scale], console, offline=offline or name in here)
-            model = opened.suited(jpeg_quality=picture.jpeg_quality, factor=scale)
-            found.append((model.name, model))
-    return told_apart(found)
 
 
 def enlarged(low: Pixels, upscalers: dict[str, Upscaler], scale: int, console: Console) -> list[Shown]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from hatcli.errors import UsageError
 
 Named = TypeVar("Named")
-BICUBIC, ALL = "bicubic", "all"
+AUTO, BICUBIC, ALL = "auto", "bicubic", "all"
 
 
 def listed(given: list[str] | None, *, default: Sequence[str]) -> list[str]:
@@ -33,7 +33,12 @@ def installed() -> list[str]:
     """Every installed model of the catalogue, in its order."""
     from hatcli.models import catalog
 
-    return list(dict.fromkeys(entry.name for entry in catalog.entries() if catalog.is_installed(entry)))
+    return list(dict.fromkeys(entry.name for entry in catalog.installed()))
+
+
+def wants_all(given: list[str] | None) -> bool:
+    """Whether `all` is among the names: then nothing is fetched for what is installed in part."""
+    return any(word.strip().lower() == ALL for text in given or [] for word in text.split(","))
 
 
 def told_apart(named: Sequence[tuple[str, Named]]) -> list[tuple[str, Named]]:
