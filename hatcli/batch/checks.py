@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
+import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
 from hatcli.atomic import refuse_odd, temporary_name, write_error
+from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
 from hatcli.batch.plan import Job, Plan, reason_to_skip
 from hatcli.errors import OutputError, UsageError
@@ -19,34 +20,79 @@ def check_outputs(jobs: list[Job]) -> None:
     Raises:
         UsageError: naming the first such pair.
     """
-    inputs = {os.path.realpath(job.source.path): job.source for job in jobs if job.source.path is not None}
-    same_file = {}  # by device and number, which hard links share
-    for name, source in inputs.items():
-        with suppress(OSError):  # it will be reported when its turn comes
-            status = os.stat(name)  # noqa: PTH116
-            same_file[status.st_dev, status.st_ino] = source
+    inputs = _Inputs(jobs)
     outputs: dict[str, Job] = {}
+    alike: dict[str, Job] = {}  # by names that differ in case or composed letters only
     for job in jobs:
         if job.output is None:
             continue
         identity = os.path.realpath(job.output)
-        clash = inputs.get(identity)
-        with suppress(OSError):  # it does not exist, which is how it should be
-            status = os.stat(job.output)  # noqa: PTH116
-            clash = clash or same_file.get((status.st_dev, status.st_ino))
-        if clash is not None:
+        if clash := inputs.at(job.output, identity):
             raise UsageError(
                 f"the output {job.output} is the input {clash.label}", hint="choose another name with -o or --suffix"
             )
         if os.path.isdir(job.output):  # noqa: PTH112
             raise UsageError(f"the output {job.output} is a folder", hint="choose another name with -o or --suffix")
-        folded = os.path.normcase(identity)
-        if folded in outputs:
+        other = outputs.setdefault(identity, job)
+        if other is job:
+            like = alike.setdefault(_folded(identity), job)
+            other = like if like is job or ignores_case(existing_above(job.output.parent)) else job
+        if other is not job:
             raise UsageError(
-                f"{outputs[folded].source.label} and {job.source.label} would both become {job.output}",
+                f"{other.source.label} and {job.source.label} would both become {job.output}",
                 hint="use --name, --suffix or another --format to tell them apart",
             )
-        outputs[folded] = job
+
+
+class _Inputs:
+    """The inputs of all jobs, by real path and by device and number, which hard links share."""
+
+    def __init__(self, jobs: list[Job]) -> None:
+        sources = [job.source for job in jobs if job.source.path is not None]
+        self._by_name = {os.path.realpath(source.path or ""): source for source in sources}
+        self._by_number: dict[tuple[int, int], InputFile] = {}
+        for name, source in self._by_name.items():
+            with suppress(OSError):  # it will be reported when its turn comes
+                status = os.stat(name)  # noqa: PTH116
+                self._by_number[status.st_dev, status.st_ino] = source
+
+    def at(self, output: Path, identity: str) -> InputFile | None:
+        """The input that an output would overwrite."""
+        if found := self._by_name.get(identity):
+            return found
+        with suppress(OSError):  # it does not exist, which is how it should be
+            status = os.stat(output)  # noqa: PTH116
+            return self._by_number.get((status.st_dev, status.st_ino))
+        return None
+
+
+def _folded(path: str) -> str:
+    """What names that some file system takes for one have in common."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
+def ignores_case(folder: Path) -> bool:
+    """Whether `a` and `A` are one name there: told by what is there, or by a file put there for a moment."""
+    with suppress(OSError):
+        for name in os.listdir(folder):  # noqa: PTH208
+            if name.swapcase() != name and name.isascii():
+                return _are_one(folder / name, folder / name.swapcase())
+    probe = folder / temporary_name()
+    try:
+        with open(probe, "xb"):
+            return _are_one(probe, probe.with_name(probe.name.swapcase()))
+    except OSError:
+        return os.path.normcase("A") == "a"
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+
+
+def _are_one(path: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), other.lstat())
+    except OSError:
+        return False
 
 
 def check_targets(jobs: list[Job]) -> None:
@@ -56,7 +102,7 @@ def check_targets(jobs: list[Job]) -> None:
         OutputError: such a folder is not one, is read-only, or does not exist and cannot be made.
     """
     for folder in {job.output.parent for job in jobs if job.output is not None}:
-        existing = _existing(folder)
+        existing = existing_above(folder)
         probe = existing / temporary_name()
         try:
             with open(probe, "xb"):
@@ -66,31 +112,16 @@ def check_targets(jobs: list[Job]) -> None:
         probe.unlink()
 
 
-def check_room(jobs: list[Job]) -> None:
-    """Refuse, before any work, more than the disks can hold, by a guess that is rather too low than too high.
+def existing_above(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists.
 
     Raises:
-        OutputError: the results surely do not fit.
+        OutputError: there is none, as on a drive that is not there.
     """
-    needed: dict[int, int] = {}
-    places: dict[int, Path] = {}
-    for job in jobs:
-        if job.output is not None and job.at_least:
-            folder = _existing(job.output.parent)
-            disk = folder.stat().st_dev
-            needed[disk] = needed.get(disk, 0) + job.at_least
-            places[disk] = folder
-    for disk, size in needed.items():
-        free = shutil.disk_usage(places[disk]).free
-        if size > free:
-            raise OutputError(
-                f"the results need at least {size / 1e9:.1f} GB, and {places[disk]} has {free / 1e9:.1f} GB left",
-                hint="free some space, or write elsewhere with -o",
-            )
-
-
-def _existing(folder: Path) -> Path:
-    return next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))  # noqa: PTH110
+    for parent in (folder, *folder.parents):
+        if os.path.exists(parent):  # noqa: PTH110
+            return parent
+    raise OutputError(f"there is no place {folder.anchor or folder}", hint="choose another place with -o")
 
 
 def refuse_existing(jobs: list[Job], plan: Plan, journals: dict[Path, Journal]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hatcli.batch import checks, streams
@@ -11,6 +12,7 @@ from hatcli.batch.inputs import STREAM, Found, InputFile
 from hatcli.batch.naming import Naming, check_ending
 from hatcli.batch.plan import Job, Plan
 from hatcli.errors import HatError, UsageError
+from hatcli.image import encode
 from hatcli.image.decode import PictureInfo
 from hatcli.upscaling.upscaler import Upscaler
 
@@ -34,52 +36,107 @@ def plan_jobs(
             raise UsageError("only one picture can go to stdout", hint="name a folder with -o")
         return [Job(found.files[0], None)]
     path = Path(output) if output else None
-    to_folder = path is not None and (many or path.is_dir() or (output or "").endswith(("/", "\\")))
-    if path is not None and to_folder and path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file, and several pictures need a folder", hint="name a folder with -o")
-    if path is None and any(file.path is None or (not many and streams.is_stream(file.path)) for file in found.files):
-        raise UsageError("a picture from stdin or a pipe needs an output", hint="add -o out.png, or -o - for stdout")
-    jobs = []
-    for file in found.files:
-        place = path if path and not to_folder else _place(file, path, naming, plan, upscaler, look)
-        root = place.parents[len(file.place.parts) - 1] if many else None
-        jobs.append(Job(file, place, root, _at_least(file, place, plan.target.scale or max(upscaler.native))))
+    to_folder = path is not None and (many or path.is_dir() or _ends_like_a_folder(output or ""))
+    if path is None:
+        _check_beside(found, many=many)
+    elif to_folder:
+        _check_folder(path, is_new=not (output or "").endswith(_SEPARATORS))
+    if path is not None and not to_folder:
+        jobs = [Job(found.files[0], path)]
+        if plan.format is None:
+            check_ending(path)
+    else:
+        places = _Places(path, naming, plan, upscaler, look)
+        jobs = [
+            Job(file, place, place.parents[len(file.place.parts) - 1] if many else None)
+            for file, place in places.of(found)
+        ]
     checks.check_outputs(jobs)
-    for job in jobs:
-        if job.output is not None and not to_folder and plan.format is None:
-            check_ending(job.output)
     return jobs
 
 
-def _at_least(file: InputFile, output: Path, factor: float) -> int:
-    """Bytes the result takes, guessed low: a fifth of what the pixels' growth says, far less from lossless to lossy."""
-    try:
-        size = 0 if file.path is None else file.path.stat().st_size
-    except OSError:  # it will be reported when its turn comes
-        return 0
-    lossy = (".jpg", ".jpeg", ".webp", ".avif")
-    shrinks = output.suffix.lower() in lossy and file.place.suffix.lower() not in lossy
-    return int(size * factor**2 * (0.005 if shrinks else 0.2))
+_SEPARATORS = tuple({"/", os.sep, os.altsep or "/"})
 
 
-def _place(file: InputFile, folder: Path | None, naming: Naming, plan: Plan, upscaler: Upscaler, look: Look) -> Path:
-    """The output of a picture in a folder, its tree mirrored, or beside the picture."""
-    factor, width, height, container, native = plan.target.scale, 0, 0, "PNG", upscaler.native
-    templated = any(field in f"{naming.suffix}{naming.name or ''}" for field in ("{width}", "{height}", "{model}"))
-    naming = replace(naming, model="" if upscaler.model is None else upscaler.model.name)
-    ending_known = naming.format is not None or file.place.suffix != ""
-    if file.path is not None and (templated or plan.target.is_size or not ending_known):
-        try:
-            info = look(file.path)
-            suited = upscaler.suited(info.width, info.height, jpeg_quality=info.jpeg_quality, target=plan.target)
-            naming = replace(naming, model="" if suited.model is None else suited.model.name)
-            factor, native = plan.target.factor(info.width, info.height), suited.native
-            width, height = (round(side * (factor or max(native))) for side in (info.width, info.height))
-            container = info.format
-        except (HatError, OSError):  # it will be reported when its turn comes
-            factor = factor or 1.0
-    name = naming.file_name(
-        file.place, scale=factor or float(max(native)), width=width, height=height, source_format=container
-    )
-    parent = folder / file.place.parent if folder is not None else (file.path or Path()).parent
-    return parent / name
+def _ends_like_a_folder(output: str) -> bool:
+    return output.endswith(_SEPARATORS)
+
+
+def _check_beside(found: Found, *, many: bool) -> None:
+    """Refuse inputs that nothing can be written beside."""
+    for file in found.files:
+        if file.path is None or (not many and streams.is_stream(file.path)):
+            raise UsageError(
+                "a picture from stdin or a pipe needs an output", hint="add -o out.png, or -o - for stdout"
+            )
+        if file.linked:
+            raise UsageError(
+                f"{file.label} lies behind a link, and nothing is written through links", hint="name a folder with -o"
+            )
+
+
+def _check_folder(path: Path, *, is_new: bool) -> None:
+    """Refuse what cannot be meant as a folder for several pictures."""
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file, and several pictures need a folder", hint="name a folder with -o")
+    if is_new and not path.exists() and encode.format_for(path) is not None:
+        raise UsageError(
+            f"several pictures cannot become one file {path}", hint=f"name a folder, or write {path}/ if you mean one"
+        )
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Outputs in a folder, its tree mirrored, or beside the pictures."""
+
+    folder: Path | None
+    naming: Naming
+    plan: Plan
+    upscaler: Upscaler
+    look: Look
+
+    def of(self, found: Found) -> list[tuple[InputFile, Path]]:
+        """Each picture's output; those that differ in their ending alone get it into their name."""
+        placed = [(file, self._one(file)) for file in found.files]
+        sharing: dict[Path, list[InputFile]] = {}
+        for file, place in placed:
+            sharing.setdefault(place, []).append(file)
+        groups = {place: files for place, files in sharing.items() if len(files) > 1}
+        if not groups:
+            return placed
+        apart = {}
+        for place, files in groups.items():
+            for file in files:
+                keeps = file.place.suffix.lower() == place.suffix.lower()  # the name that it would have alone
+                apart[file] = place if keeps else self._one(file, apart=True)
+        self._tell(groups, apart, found)
+        return [(file, apart.get(file, place)) for file, place in placed]
+
+    def _tell(self, groups: dict[Path, list[InputFile]], apart: dict[InputFile, Path], found: Found) -> None:
+        place, files = next(iter(groups.items()))
+        names = " and ".join(file.label for file in files[:2])
+        new = " and ".join(apart[file].name for file in files[:2])
+        more = f" (and {len(groups) - 1} more such names)" if len(groups) > 1 else ""
+        found.remarks.append(f"{names} would both become {place.name}: they become {new}{more}")
+
+    def _one(self, file: InputFile, *, apart: bool = False) -> Path:
+        naming, target, suited = self.naming, self.plan.target, self.upscaler
+        factor, width, height, container = target.scale, 0, 0, "PNG"
+        templated = any(field in naming.template for field in ("{width}", "{height}", "{model}"))
+        ending_known = naming.format is not None or file.place.suffix != ""
+        if file.path is not None and (templated or target.is_size or not ending_known):
+            try:
+                info = self.look(file.path)
+                suited = suited.suited(info.width, info.height, jpeg_quality=info.jpeg_quality, target=target)
+                factor = target.factor(info.width, info.height)
+                width, height = (round(side * (factor or max(suited.native))) for side in (info.width, info.height))
+                container = info.format
+            except (HatError, OSError):  # it will be reported when its turn comes
+                factor = factor or 1.0
+        scale = factor or float(max(suited.native))
+        naming = replace(naming, model="" if suited.model is None else suited.model.name)
+        name = naming.file_name(
+            file.place, scale=scale, width=width, height=height, source_format=container, apart=apart
+        )
+        parent = self.folder / file.place.parent if self.folder is not None else (file.path or Path()).parent
+        return parent / name

@@ -22,7 +22,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -234,16 +233,6 @@ class Journal(Records):
             os.fsync(self._file.fileno())
         except OSError as error:
             raise write_error(self.path, error) from error
-
-
-def records_above(path: Path) -> list[Records]:
-    """The journals in a file's folder and in those above it, the nearest first; odd ones are passed over."""
-    found = []
-    for folder in path.absolute().parents:
-        with suppress(OutputError):
-            if os.path.lexists(folder / NAME):
-                found.append(Records(folder))
-    return found
 
 
 def stamp_file(path: Path) -> Stamp:

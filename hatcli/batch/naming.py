@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 import string
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from hatcli.errors import UsageError
-from hatcli.image import encode
+from hatcli.image import encode, formats
 
 LONGEST_NAME = 255  # bytes of one file name, on every common file system
-FIELDS = ("stem", "scale", "model", "width", "height")
+FIELDS = ("stem", "ext", "scale", "model", "width", "height")
+_LOOKS_LIKE = {"scale": r"\d+(?:\.\d+)?", "width": r"\d+", "height": r"\d+"}
 
 
 @dataclass(frozen=True)
@@ -36,24 +37,55 @@ class Naming:
         for template in (self.suffix, self.name or ""):
             if "/" in template or "\\" in template or "\0" in template:
                 raise UsageError(f"{template!r} names a folder, not a file", hint="folders go into --output")
-            try:
-                named = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
-                if not named <= set(FIELDS):
-                    raise ValueError
-                template.format(**dict.fromkeys(FIELDS, ""))
-            except ValueError:
+            if not _is_template(template):
                 fields = " ".join(f"{{{name}}}" for name in FIELDS)
-                raise UsageError(f"{template!r} is not a name template", hint=f"fields: {fields}") from None
+                raise UsageError(f"{template!r} is not a name template", hint=f"fields: {fields}")
 
-    def file_name(self, place: Path, *, scale: float, width: int, height: int, source_format: str) -> str:
-        """The output's file name; a stem that would be too long is cut."""
+    @property
+    def template(self) -> str:
+        """Of the whole stem."""
+        return self.name if self.name is not None else f"{{stem}}{self.suffix}"
+
+    def file_name(
+        self, place: Path, *, scale: float, width: int, height: int, source_format: str, apart: bool = False
+    ) -> str:
+        """The output's file name; a stem that would be too long is cut.
+
+        Args:
+            apart: whether the stem carries the source's ending, for sources that differ in nothing else.
+        """
         fields = {"scale": f"{scale:.4g}", "model": self.model, "width": width, "height": height}
-        stem = place.stem if place.suffix else place.name
+        fields["ext"] = _extension(place)
+        stem = self.apart_stem(place) if apart else _stem(place)
         ending = self.ending(place.suffix, source_format)
-        template = self.name if self.name is not None else f"{{stem}}{self.suffix}"
-        while len(os.fsencode(name := template.format(stem=stem, **fields) + ending)) > LONGEST_NAME and len(stem) > 1:
+        while len(os.fsencode(name := self.template.format(stem=stem, **fields) + ending)) > LONGEST_NAME:
+            if len(stem) <= 1:
+                break
             stem = stem[:-1]
         return name
+
+    def apart_stem(self, place: Path) -> str:
+        """The stem with the ending: `photo_psd` for `photo.psd`."""
+        return f"{_stem(place)}_{_extension(place)}" if _extension(place) else _stem(place)
+
+    def source_of(self, result: Path) -> tuple[str, float | None] | None:
+        """The stem that a file would be the result of, and the factor if the name holds it; None: of none."""
+        match = self._pattern.fullmatch(result.stem)
+        if match is None or "stem" not in match.groupdict() or match["stem"] == result.stem:
+            return None
+        scale = match.groupdict().get("scale")
+        return match["stem"], None if scale is None else float(scale)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        """What stems of results look like."""
+        parts, seen = [], set()
+        for literal, name, _, _ in string.Formatter().parse(self.template):
+            parts.append(re.escape(literal))
+            if name is not None:
+                parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>{_LOOKS_LIKE.get(name, '.+')})")
+                seen.add(name)
+        return re.compile("".join(parts), flags=re.DOTALL)
 
     def ending(self, suffix: str, source_format: str) -> str:
         """The file ending: of the wanted format, else the input's own if that can be written, else its content's."""
@@ -63,14 +95,22 @@ class Naming:
             return suffix
         return encode.ending_for(source_format if encode.format_for(source_format) else "PNG")
 
-    def own_result(self, path: Path, beside: Callable[[Path], frozenset[str]]) -> bool:
-        """Whether a file looks like this naming's result for another file in its folder, whose stems `beside` knows."""
-        if self.name is not None or "{" not in self.suffix:
-            return False
-        pattern = re.escape(self.suffix).replace(r"\{scale\}", r"\d+(\.\d+)?")
-        pattern = re.sub(r"\\\{\w+\\\}", ".+?", pattern)
-        match = re.fullmatch(f"(?P<stem>.+?){pattern}", path.stem, flags=re.DOTALL)
-        return match is not None and match["stem"] in beside(path.parent)
+
+def _is_template(text: str) -> bool:
+    """Whether every field is a known one, plainly used."""
+    try:
+        fields = [(name, spec, how) for _, name, spec, how in string.Formatter().parse(text) if name is not None]
+    except ValueError:
+        return False
+    return all(name in FIELDS and not spec and not how for name, spec, how in fields)
+
+
+def _stem(place: Path) -> str:
+    return place.stem if place.suffix else place.name
+
+
+def _extension(place: Path) -> str:
+    return place.suffix[1:]
 
 
 def check_ending(output: Path) -> str:
@@ -81,7 +121,9 @@ def check_ending(output: Path) -> str:
     """
     known = encode.format_for(output.suffix) if output.suffix else None
     if known is None:
+        endings = " ".join(formats.SUFFIX_OF.values())
+        folder = "" if output.suffix else "in / for a folder, or "
         raise UsageError(
-            f"{output.name} has no ending that says its format", hint="end it in .png, .jpg, .webp, .tif or .avif"
+            f"{output.name} has no ending of a format that can be written", hint=f"end it {folder}in one of {endings}"
         )
     return known

@@ -56,13 +56,11 @@ class Job:
 
     Attributes:
         root: the folder whose journal the result belongs to, or None: to no journal.
-        at_least: bytes the result takes on the disk, guessed low; 0 where nothing is known.
     """
 
     source: InputFile
     output: Path | None
     root: Path | None = None
-    at_least: int = 0
 
 
 def journals_of(jobs: list[Job], upscaler: Upscaler, plan: Plan, opened: Model | Auto) -> dict[Path, Journal]:
@@ -99,3 +97,8 @@ def reason_to_skip(job: Job, plan: Plan, journals: dict[Path, Journal]) -> str |
         if not plan.overwrite and journal.was_changed(job.output, job.source.path):
             return "its result was changed since; --overwrite makes it again"
     return "its output exists" if plan.skip_existing and os.path.lexists(job.output) else None
+
+
+def to_do(jobs: list[Job], plan: Plan, journals: dict[Path, Journal]) -> list[Job]:
+    """The jobs that are neither finished nor passed over."""
+    return [job for job in jobs if reason_to_skip(job, plan, journals) is None]

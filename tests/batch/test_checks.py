@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,8 @@ from hatcli.batch.plan import Job
 from hatcli.errors import OutputError, UsageError
 
 
-def job(source: Path, output: Path, *, at_least: int = 0) -> Job:
-    return Job(InputFile(source, Path(source.name)), output, at_least=at_least)
+def job(source: Path, output: Path) -> Job:
+    return Job(InputFile(source, Path(source.name)), output)
 
 
 def test_two_results_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -52,9 +52,27 @@ def test_a_place_that_cannot_be_written_is_refused_and_nothing_stays(tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_too_little_disk_is_refused(tmp_path: Path) -> None:
-    free = shutil.disk_usage(tmp_path).free
-    jobs = [job(tmp_path / "a.png", tmp_path / "new" / f"{n}.png", at_least=free * 2 // 3) for n in range(2)]
-    checks.check_room(jobs[:1])
-    with pytest.raises(OutputError, match="at least"):
-        checks.check_room(jobs)
+@pytest.mark.parametrize("ignores", [True, False])
+def test_names_alike_but_for_case_are_one_where_the_file_system_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ignores: bool
+) -> None:
+    a, b = small_png(tmp_path / "1.png"), small_png(tmp_path / "2.png")
+    out = tmp_path / "out"
+    jobs = [job(a, out / "A.png"), job(b, out / "a.png")]
+    real = Path.lstat
+    # what a file system that ignores case would answer
+    monkeypatch.setattr(Path, "lstat", lambda path: real(path.with_name(path.name.lower()) if ignores else path))
+    if ignores:
+        with pytest.raises(UsageError, match="both become"):
+            checks.check_outputs(jobs)
+    elif not checks.ignores_case(tmp_path):
+        checks.check_outputs(jobs)
+    with pytest.raises(UsageError, match="both become"):
+        checks.check_outputs([job(a, out / "A.png"), job(b, out / "a.png"), job(b, out / "a.png")])
+    assert not list(tmp_path.rglob(".hat-*"))
+
+
+def test_a_drive_that_is_not_there_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "exists", lambda path: False)  # as for Z:\\x on Windows
+    with pytest.raises(OutputError, match="there is no place"):
+        checks.check_targets([job(tmp_path / "a.png", tmp_path / "x.png")])

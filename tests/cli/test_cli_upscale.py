@@ -80,6 +80,47 @@ def test_a_result_that_was_retouched_is_kept_and_told(folder: Path, weights: Pat
     assert (out / "3_x2.png").read_bytes() != retouched
 
 
+@pytest.mark.parametrize("way", ["glob", "shell", "suffix", "name"])
+def test_every_way_to_name_inputs_can_be_resumed(folder: Path, weights: Path, way: str) -> None:
+    def again() -> dict[str, str]:
+        shell = sorted(str(path) for path in folder.glob("*.png"))
+        arguments = {
+            "glob": [str(folder / "*.png")],
+            "shell": shell,
+            "suffix": [str(folder), "--suffix", "_big"],
+            "name": [str(folder), "--name", "{stem}_{model}_x{scale}"],
+        }
+        return kinds(*arguments[way], "-n", weights)
+
+    assert set(again().values()) == {"done"}
+    made = sorted(path for path in folder.glob("*.png") if not path.stem.isdecimal())
+    assert len(made) == 5
+    made[0].unlink()
+    ended = again()
+    assert sorted(ended.values()) == ["done", "skipped", "skipped", "skipped", "skipped"]
+    assert sorted(path for path in folder.glob("*.png") if not path.stem.isdecimal()) == made
+
+
+def test_names_of_pictures_without_a_picture_fail_by_name_and_others_are_named_with_v(
+    folder: Path, weights: Path
+) -> None:
+    (folder / "page.jpg").write_text("<!doctype html><html></html>")
+    (folder / "a\x1b[31mb.txt").write_text("x")
+    result = hat(folder, "-o", folder.parent / "out", "-n", weights, "-v")
+    assert result.exit_code == 1
+    assert "page.jpg: it is a web page" in result.stderr
+    assert "passed over" in result.stderr
+    assert "\\x1b[31mb.txt" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def test_a_traceback_asked_for_holds_no_escape_sequences(folder: Path, weights: Path) -> None:
+    result = hat(folder / "a\x1b[31mb.png", "-n", weights, "-v")
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/null").exists(), reason="needs devices")
 def test_a_device_as_output_is_refused_before_any_work_and_stays(folder: Path, weights: Path, tmp_path: Path) -> None:
     before = Path("/dev/null").lstat()

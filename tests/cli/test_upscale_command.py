@@ -103,9 +103,10 @@ def test_a_tree_is_mirrored_and_other_files_are_counted(tmp_path: Path, weights:
 
 
 def test_two_inputs_that_would_give_one_output_are_refused(tmp_path: Path, weights: Path) -> None:
-    for name in ("a.png", "a.bmp"):
+    for name in ("one/a.png", "other/a.png"):
+        (tmp_path / name).parent.mkdir()
         Image.new("RGB", (4, 4)).save(tmp_path / name)
-    result = hat(tmp_path / "a.png", tmp_path / "a.bmp", "-o", tmp_path / "out", "-f", "png", "-n", weights)
+    result = hat(tmp_path / "one" / "a.png", tmp_path / "other" / "a.png", "-o", tmp_path / "out", "-n", weights)
     assert "would both become" in refused(result, 2)
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
 

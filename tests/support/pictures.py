@@ -136,8 +136,8 @@ def cmyk_profile() -> bytes:
     return profile(b"CMYK", tags, kind=b"prtr", connection=b"Lab ")
 
 
-def small_png(path: Path) -> Path:
-    """A black picture of 3 x 2 pixels, its folder made if it has to be; a PNG whatever its name."""
+def small_png(path: Path, *, size: tuple[int, int] = (3, 2)) -> Path:
+    """A black picture of width x height, its folder made if it has to be; a PNG whatever its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.zeros((2, 3, 3), np.uint8)).save(path, "PNG")
+    Image.new("RGB", size).save(path, "PNG")
     return path

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatcli.cli.shared import options
-from hatcli.cli.shared.console import Console, command
+from hatcli.cli.shared.console import Console, command, show
 from hatcli.cli.shared.devices import choose_device, run_settings
 from hatcli.cli.shared.fetching import open_model
 from hatcli.errors import UsageError
@@ -26,11 +26,13 @@ def upscale(
     more_inputs: options.MoreInputs = None,
     output: options.Output = None,
     recursive: options.Recursive = False,
+    follow_links: options.FollowLinks = False,
     suffix: options.Suffix = "_x{scale}",
     name: options.Name = None,
     file_format: options.FileFormat = "same",
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
+    ignore_free_space: options.IgnoreFreeSpace = False,
     scale: options.Scale = None,
     width: options.Width = None,
     height: options.Height = None,
@@ -95,7 +97,8 @@ def upscale(
         from hatcli.batch.inputs import STREAM, find
         from hatcli.batch.jobs import plan_jobs
         from hatcli.batch.naming import Naming
-        from hatcli.batch.plan import Plan, journals_of
+        from hatcli.batch.plan import Plan, journals_of, to_do
+        from hatcli.batch.room import check_room
         from hatcli.cli.views.reporting import Reporter
         from hatcli.image.encode import EncodeOptions
         from hatcli.models.opening import AUTO
@@ -126,7 +129,9 @@ def upscale(
         )
         naming = Naming(suffix=suffix, name=name, format=plan.format)
         folder = Path(output) if output and output != STREAM else None
-        found = find(named, recursive=recursive, naming=naming, output=folder)
+        found = find(
+            named, recursive=recursive, naming=naming, output=folder, follow_links=follow_links, look=decoder.look
+        )
         choice = choose_device("cpu" if cpu else device, "fp32" if fp32 else precision, threads)
         factors = [] if model == AUTO else wanted_factors(plan.target, found, decoder.look)
         networks = open_model(model, factors, console, offline=offline)
@@ -134,17 +139,36 @@ def upscale(
         jobs = plan_jobs(found, output, naming, plan, upscaler, look=decoder.look)
         journals = journals_of(jobs, upscaler, plan, networks)
         checks.refuse_existing(jobs, plan, journals)
+        tell_found(found, console)
         reporter = Reporter(console, as_json=as_json)
         if dry_run:
             reporter.dry_run(jobs, found, upscaler, plan, networks, journals, decoder)
             return
         checks.check_targets(jobs)
-        checks.check_room(jobs)
+        notes = check_room(
+            to_do(jobs, plan, journals),
+            plan,
+            look=decoder.look,
+            size_of=lambda info: upscaler.suited(
+                info.width, info.height, jpeg_quality=info.jpeg_quality, target=plan.target
+            ).plan(info.width, info.height, plan.target),
+            ignore=ignore_free_space,
+        )
+        for note in notes:
+            console.say(f"note: {show(note)}")
         for journal in journals.values():
             opened.callback(journal.close)
             journal.open()
         sweep({job.output.parent for job in jobs if job.output is not None})
         reporter.run(jobs, found, upscaler, plan, networks, journals, decoder)
+
+
+def tell_found(found: Found, console: Console) -> None:
+    """What the search for inputs has to say."""
+    for remark in found.remarks:
+        console.say(f"note: {show(remark)}")
+    for detail in found.details:
+        console.detail(show(detail))
 
 
 def pixels(megapixels: float) -> int:

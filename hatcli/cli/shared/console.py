@@ -172,7 +172,8 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             if kwargs.get("verbose"):
                 import traceback
 
-                traceback.print_exc()
+                for line in traceback.format_exc().splitlines():
+                    print_error(show(line))
             Console().error(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:

@@ -25,14 +25,20 @@ Output = Annotated[
     _flag(FILES, "A file (for one input), a folder, or - for stdout; without it, beside the input.", "-o", "--output"),
 ]
 Recursive = Annotated[bool, _flag(FILES, "Folders inside folders too; the tree is mirrored.", "-r", "--recursive")]
+FollowLinks = Annotated[
+    bool, _flag(FILES, "With -r, enter links to folders; results then need a folder of their own.", "--follow-links")
+]
 Suffix = Annotated[str, _flag(FILES, "Added to the stem; fields as in --name.", "--suffix")]
-Name = Annotated[str | None, _flag(FILES, "The whole stem: {stem} {scale} {model} {width} {height}.", "--name")]
+Name = Annotated[str | None, _flag(FILES, "The whole stem: {stem} {ext} {scale} {model} {width} {height}.", "--name")]
 FileFormat = Annotated[str, _flag(FILES, "same, png, jpeg, webp, tiff, avif, bmp or gif.", "-f", "--format", "--ext")]
 Overwrite = Annotated[
     bool, _flag(FILES, "Replace existing outputs; in a folder, finished ones stay.", "-y", "--overwrite")
 ]
 SkipExisting = Annotated[
     bool, _flag(FILES, "Pass over pictures whose output exists, whoever made it.", "--skip-existing")
+]
+IgnoreFreeSpace = Annotated[
+    bool, _flag(FILES, "Begin even if the results cannot all fit on the disk.", "--ignore-free-space")
 ]
 
 Scale = Annotated[

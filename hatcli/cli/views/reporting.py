@@ -60,9 +60,9 @@ class Reporter:
             raise typer.Exit(code)
 
     def _unreadable(self, found: Found) -> None:
-        """Folders inside the named ones that could not be listed are failures like pictures that cannot be read."""
+        """Folders that could not be listed, and pipes with pictures' names, are failures like unreadable pictures."""
         for refused in found.unreadable:
-            error = InputError(f"cannot list {refused.filename}: {refused.strerror or refused}")
+            error = InputError(f"cannot read {refused.filename}: {refused.strerror or refused}")
             self._failed(str(refused.filename), error)
 
     def _drive(

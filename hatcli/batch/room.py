@@ -1,0 +1,104 @@
+"""Room on the disks for what is to be done: refused only where it surely ends, told where it may."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from hatcli.batch import estimate
+from hatcli.batch.checks import existing_above
+from hatcli.batch.plan import Job, Plan
+from hatcli.errors import HatError, OutputError
+from hatcli.image import encode
+from hatcli.image.decode import PictureInfo
+from hatcli.upscaling.size import SizePlan
+
+_PLENTY = 32  # times the inputs' bytes and the growth of their area: no results take that much
+_MOST_LOOKS = 1000  # pictures whose headers are read to tell
+
+
+def check_room(
+    jobs: list[Job],
+    plan: Plan,
+    *,
+    look: Callable[[Path], PictureInfo],
+    size_of: Callable[[PictureInfo], SizePlan],
+    ignore: bool = False,
+) -> list[str]:
+    """Refuse, before any work, more than the disks can hold; sentences about what they may not hold.
+
+    Args:
+        jobs: those to be done.
+        look: says what the picture in a file is; asked only where there is not plenty of room.
+        size_of: what becomes of such a picture.
+        ignore: refuse nothing.
+
+    Raises:
+        OutputError: the results cannot fit, however well they compress.
+    """
+    remarks = []
+    for disk, waiting in _by_disk(jobs).items():
+        free = shutil.disk_usage(disk).free
+        if _inputs_bytes(waiting) * _PLENTY * (plan.target.scale or 16) ** 2 < free:
+            continue
+        least, likely = _takes(waiting, plan, look, size_of)
+        if least > free and not ignore:
+            raise OutputError(
+                f"the results need at least {_in_words(least)}, and {disk} has {_in_words(free)} left",
+                hint="free some space, write elsewhere with -o, or add --ignore-free-space",
+            )
+        if likely > free:
+            remarks.append(f"the results may take {_in_words(likely)}, and {disk} has {_in_words(free)} left")
+    return remarks
+
+
+def _by_disk(jobs: list[Job]) -> dict[Path, list[Job]]:
+    """The jobs by the disk their results go to, which a folder on it stands for."""
+    folders: dict[Path, Path] = {}
+    disks: dict[int, Path] = {}
+    sorted_out: dict[Path, list[Job]] = {}
+    for job in jobs:
+        if job.output is None:
+            continue
+        folder = job.output.parent
+        if folder not in folders:
+            existing = existing_above(folder)
+            folders[folder] = disks.setdefault(existing.stat().st_dev, existing)
+        sorted_out.setdefault(folders[folder], []).append(job)
+    return sorted_out
+
+
+def _inputs_bytes(jobs: list[Job]) -> int:
+    total = 0
+    for job in jobs:
+        try:
+            total += 0 if job.source.path is None else job.source.path.stat().st_size
+        except OSError:  # it will be reported when its turn comes
+            continue
+    return total
+
+
+def _takes(
+    jobs: list[Job], plan: Plan, look: Callable[[Path], PictureInfo], size_of: Callable[[PictureInfo], SizePlan]
+) -> tuple[int, int]:
+    """Bytes that the results take at least, and about."""
+    least = likely = seen = 0
+    for job in jobs[:_MOST_LOOKS]:
+        if job.source.path is None or job.output is None:
+            continue
+        try:
+            info = look(job.source.path)
+            size = size_of(info)
+        except HatError:  # it will be reported when its turn comes
+            continue
+        seen += 1
+        container = plan.format or encode.format_for(job.output) or "PNG"
+        compression = plan.options.compression
+        least += estimate.least_bytes(container, width=size.width, height=size.height, compression=compression)
+        likely += estimate.file_bytes(container, width=size.width, height=size.height, bits=info.bits)
+    return least, likely * len(jobs) // max(seen, 1)
+
+
+def _in_words(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -1,0 +1,71 @@
+"""Room on the disk: refused only what cannot fit, told what may not."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
+
+import numpy as np
+import pytest
+from support.pictures import small_png
+
+from hatcli.batch import estimate, room
+from hatcli.batch.inputs import InputFile
+from hatcli.batch.plan import Job, Plan
+from hatcli.errors import OutputError
+from hatcli.image import encode
+from hatcli.image.decode import PictureInfo
+from hatcli.image.encode import EncodeOptions
+from hatcli.image.picture import Picture
+from hatcli.upscaling.size import SizePlan, Target
+
+
+def check(tmp_path: Path, ending: str, *, side: int, ignore: bool = False) -> list[str]:
+    source = small_png(tmp_path / "a.png")
+    jobs = [Job(InputFile(source, Path("a.png")), tmp_path / "new" / f"{number}{ending}") for number in range(2)]
+    info = PictureInfo(side // 2, side // 2, 8, 3, False, "PNG", 1)
+    return room.check_room(
+        jobs,
+        Plan(Target(scale=2)),
+        look=lambda path: info,
+        size_of=lambda picture: SizePlan((2,), 2 * picture.width, 2 * picture.height),
+        ignore=ignore,
+    )
+
+
+@pytest.fixture
+def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=8_000))
+
+
+def test_results_that_cannot_fit_are_refused_unless_told_otherwise(tmp_path: Path, little_room: None) -> None:
+    with pytest.raises(OutputError, match="at least") as caught:
+        check(tmp_path, ".bmp", side=100)
+    assert "--ignore-free-space" in (caught.value.hint or "")
+    assert "may take" in check(tmp_path, ".bmp", side=100, ignore=True)[0]
+
+
+def test_results_that_may_fit_are_begun_and_told(tmp_path: Path, little_room: None) -> None:
+    assert "may take" in check(tmp_path, ".png", side=100)[0]
+    assert check(tmp_path, ".png", side=20) == []
+
+
+def test_where_there_is_plenty_nothing_is_looked_at(tmp_path: Path) -> None:
+    job = Job(InputFile(small_png(tmp_path / "a.png"), Path("a.png")), tmp_path / "b.png")
+
+    def asked(_: object) -> NoReturn:
+        raise AssertionError("nobody needs to know")
+
+    assert room.check_room([job], Plan(Target(scale=2)), look=asked, size_of=asked) == []
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "JPEG", "WEBP", "AVIF", "GIF", "BMP"])
+@pytest.mark.parametrize("compression", [None, 0, 9])
+def test_no_picture_takes_less_than_the_least(tmp_path: Path, format: str, compression: int | None) -> None:
+    flat = Picture(np.zeros((1500, 2000, 1), np.uint8))
+    path = tmp_path / f"flat{encode.ending_for(format)}"
+    encode.write(flat, path, options=EncodeOptions(compression=compression, quality=1), overwrite=False)
+    least = estimate.least_bytes(format, width=2000, height=1500, compression=compression)
+    assert least <= path.stat().st_size
