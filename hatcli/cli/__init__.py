@@ -17,11 +17,13 @@ from hatcli.cli.commands.models import models
 from hatcli.cli.commands.plot import plot
 from hatcli.cli.commands.train import train
 from hatcli.cli.commands.upscale import upscale
+from hatcli.cli.shared.program import Program
 
 app = typer.Typer(
     name="hat",
+    cls=Program,
     help="Enlarge pictures with HAT, the Hybrid Attention Transformer.",
-    epilog="Start with: hat upscale photo.png --scale 4",
+    epilog="Start with: hat photo.png",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
-import signal
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import typer
 
-from hatcli.errors import HatError
+from hatcli.cli.shared.interruptions import INTERRUPTED, TERMINATED, Terminated, handled
+from hatcli.errors import HatError, OutputError
+
+__all__ = ["INTERRUPTED", "TERMINATED", "Bars", "Console", "Terminated", "command", "print_error", "show"]
 
 P = ParamSpec("P")
-INTERRUPTED, TERMINATED = 130, 143  # exit codes, 128 + signal
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived: unwind like Ctrl-C, so that temporary files go."""
+WIDE = 80  # columns of a terminal from which the bar takes what is left
+NOT_THE_NAME = 45  # columns of a line of progress beside the picture's name: bar, tile, times
 
 
 def show(value: object) -> str:
@@ -66,22 +66,27 @@ class Console:
             yield Bars(None, pictures)
             return
         from rich.console import Console as RichConsole
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.table import Column
 
+        terminal = RichConsole(stderr=True, highlight=False)
         columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[detail]}", markup=False),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+            BarColumn(bar_width=None if terminal.width >= WIDE else 8, table_column=Column(ratio=1, min_width=8)),
+            TextColumn("{task.fields[detail]}", markup=False, table_column=Column(no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+            TextColumn("left", table_column=Column(no_wrap=True)),
         )
         progress = Progress(
             *columns,
-            console=RichConsole(stderr=True, highlight=False),
+            console=terminal,
             transient=True,
+            expand=True,
             speed_estimate_period=3600,  # a step of a large network can take longer than rich's half minute
         )
         with progress:
-            yield Bars(progress, pictures)
+            yield Bars(progress, pictures, name_width=max(8, min(40, terminal.width - NOT_THE_NAME)))
 
     @contextmanager
     def transfer(self, name: str) -> Iterator[Callable[[str, int, int | None], None]]:
@@ -118,8 +123,8 @@ class Console:
 class Bars:
     """One bar for the pictures and one for the tiles of the current picture."""
 
-    def __init__(self, progress: Any, pictures: int) -> None:
-        self._progress, self._pictures, self._finished = progress, pictures, 0
+    def __init__(self, progress: Any, pictures: int, *, name_width: int = 40) -> None:
+        self._progress, self._pictures, self._finished, self._name_width = progress, pictures, 0, name_width
         if progress is not None:
             self._all = progress.add_task("pictures", total=pictures, detail=f"0/{pictures}", visible=pictures > 1)
             self._one = progress.add_task("", total=1.0, detail="")
@@ -128,7 +133,9 @@ class Bars:
         """A new picture begins."""
         if self._progress is not None:
             label = show(name)
-            self._progress.reset(self._one, description=label[:40], detail="")
+            if len(label) > self._name_width:
+                label = "…" + label[1 - self._name_width :]  # the end of a path tells more than its beginning
+            self._progress.reset(self._one, description=label, detail="")
 
     def tiles(self, done: float, tile: int, tiles: int) -> None:
         """The current picture's share, 0..1."""
@@ -150,10 +157,40 @@ class Bars:
 
 
 def print_error(text: str) -> None:
-    """A line on stderr, whatever its encoding."""
+    """A line on stderr, whatever its encoding; if nobody can hear it, nobody does."""
     encoding = sys.stderr.encoding or "utf-8"
-    sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        sys.stderr.flush()
+
+
+def print_result(text: str) -> None:
+    """A line on stdout.
+
+    Raises:
+        OutputError: it cannot be written; a pipe whose reader has gone is a BrokenPipeError.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise stdout_error(error) from error
+
+
+def stdout_error(error: OSError) -> OutputError:
+    """What a refusal to write stdout means; nothing is written there any more."""
+    from hatcli.atomic import write_error
+
+    _silence_stdout()
+    return write_error(Path("stdout"), error)
+
+
+def _silence_stdout() -> None:
+    """Send what is still to be flushed nowhere, so that the interpreter does not fail at its end."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
@@ -164,30 +201,54 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            if hasattr(signal, "SIGTERM"):
-                signal.signal(signal.SIGTERM, _terminate)
-            function(*args, **kwargs)
-        except HatError as error:
-            if kwargs.get("verbose"):
-                import traceback
-
-                for line in traceback.format_exc().splitlines():
-                    print_error(show(line))
-            Console().error(error)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            print_error("interrupted; finished files stay")
-            raise typer.Exit(INTERRUPTED) from None
-        except Terminated:
-            print_error("terminated; finished files stay")
-            raise typer.Exit(TERMINATED) from None
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(1) from None
+        with handled() as arrived:
+            try:
+                _told_apart(function, *args, **kwargs)
+            except BaseException as error:
+                if not arrived.code:  # else whatever was raised on the way out is its consequence
+                    code = _told(error, verbose=bool(kwargs.get("verbose")))
+                else:
+                    print_error(f"{_ENDED[arrived.code]}; finished files stay")
+                    code = arrived.code
+            else:
+                return
+        raise typer.Exit(code)
 
     return guarded
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+_ENDED = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
+
+
+def _told_apart(function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Call a command; what the system says of stdout is no bug."""
+    try:
+        function(*args, **kwargs)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF) or error.filename is not None:
+            raise
+        raise stdout_error(error) from error
+
+
+def _told(error: BaseException, *, verbose: bool) -> int:
+    """Tell of what ended a command; the exit code. Bugs are raised again."""
+    if isinstance(error, typer.Exit):
+        return int(error.exit_code)
+    if isinstance(error, HatError):
+        if verbose:
+            import traceback
+
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                print_error(show(line))
+        Console().error(error)
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):  # where no handler could be set
+        print_error("interrupted; finished files stay")
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        _silence_stdout()
+        return 1
+    raise error

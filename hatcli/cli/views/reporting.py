@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from hatcli.cli.shared.console import Bars, Console, show
+from hatcli.cli.shared.console import Bars, Console, print_result, show
 from hatcli.errors import HatError, InputError
 
 if TYPE_CHECKING:
@@ -282,8 +281,7 @@ class Reporter:
 
     def _emit(self, event: str, **fields: Any) -> None:
         if self.as_json:
-            sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
-            sys.stdout.flush()
+            print_result(json.dumps({"event": event, **fields}))
 
 
 def prefixed(error: HatError, source: str) -> HatError:

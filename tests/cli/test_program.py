@@ -1,0 +1,191 @@
+"""`hat` as a whole: what it takes for a picture, how mistakes are told, closed streams, and Ctrl-C at any time."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from support.commands import PHOTO, refused
+from typer.testing import CliRunner
+
+from hatcli.cli import app
+from hatcli.cli.shared import console
+
+posix = pytest.mark.skipif(os.name == "nt", reason="POSIX shells and signals")
+HAT = [sys.executable, "-m", "hatcli"]
+
+
+@pytest.fixture
+def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    with Image.open(PHOTO) as image:
+        image.crop((0, 0, 12, 10)).save("photo.png")
+    return tmp_path / "photo.png"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [["photo.png"], ["./photo.png"], ["phot?.png"], ["folder"], ["@list.txt"], ["-j1", "photo.png"]],
+)
+def test_a_picture_as_the_first_word_is_enlarged(photo: Path, weights: Path, first: list[str]) -> None:
+    (photo.parent / "folder").mkdir()
+    shutil.copy(photo, photo.parent / "folder" / "photo.png")
+    (photo.parent / "list.txt").write_text("photo.png\n")
+    result = CliRunner().invoke(app, [*first, "-n", str(weights), "-o", "out/"])
+    assert result.exit_code == 0, result.stderr
+    with Image.open(photo.parent / "out" / "photo_x2.png") as large:
+        assert large.size == (24, 20)
+
+
+def test_commands_come_before_pictures_and_a_missing_picture_is_told_as_one(photo: Path) -> None:
+    (photo.parent / "doctor").mkdir()
+    assert "device" in CliRunner().invoke(app, ["doctor"]).stdout
+    assert "there is no file other.png" in refused(CliRunner().invoke(app, ["other.png"]), 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        (["upscal", "a.png"], "there is no command 'upscal'", "'upscale'"),
+        (["nothing"], "there is no command 'nothing'", "--help"),
+        (["upscale", "--scael", "2"], "there is no option --scael", "--scale"),
+        (["upscale", "-o"], "option '-o' requires an argument", "--help"),
+        (["compare"], "IMAGE is missing", "compare --help"),
+        (["upscale", "a.png", "--width", "wide"], "--width: ", "upscale --help"),
+        (["models", "shwo"], "there is no command 'shwo'", "'show'"),
+        (["doctor", "extra"], "(extra)", "doctor --help"),
+    ],
+)
+def test_what_is_mistyped_is_told_in_two_lines(words: list[str], error: str, hint: str) -> None:
+    result = CliRunner().invoke(app, words)
+    assert error in refused(result, 2)
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("hint: ")
+    assert hint in lines[1]
+    assert result.stdout == ""
+
+
+def test_without_words_there_is_help() -> None:
+    result = CliRunner().invoke(app, [])
+    assert "upscale" in result.stdout + result.stderr
+    assert "error" not in result.stderr
+
+
+def shell(line: str, *, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["bash", "-c", line], capture_output=True, check=False, input=stdin, timeout=120)
+
+
+@posix
+def test_a_closed_stdin_is_told(photo: Path, weights: Path) -> None:
+    done = shell(f"{sys.executable} -m hatcli upscale - -o out.png -n {weights} <&-")
+    assert done.returncode == 1
+    assert b"error: cannot read stdin" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@posix
+@pytest.mark.parametrize("options", ["--json", "-o -"])
+def test_a_closed_stdout_that_is_wanted_is_told(photo: Path, weights: Path, options: str) -> None:
+    done = shell(f"{sys.executable} -m hatcli photo.png {options} -n {weights} >&-")
+    assert done.returncode == 5
+    assert re.search(rb"error: .*stdout is closed", done.stderr)
+    assert b"Traceback" not in done.stderr
+
+
+@posix
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("words", ["photo.png --json", "photo.png -o -", "doctor"])
+def test_a_full_stdout_is_told(photo: Path, weights: Path, words: str) -> None:
+    model = "" if words == "doctor" else f"-n {weights}"
+    done = shell(f"{sys.executable} -m hatcli {words} {model} >/dev/full")
+    assert done.returncode == 5, done.stderr
+    assert re.search(rb"error: .*the disk is full while writing stdout", done.stderr)
+    assert b"Traceback" not in done.stderr
+
+
+@posix
+@pytest.mark.parametrize("how", ["2>&-", "2>/dev/full", "2>&- >&- <&-"])
+def test_without_anybody_to_talk_to_pictures_are_enlarged(photo: Path, weights: Path, how: str) -> None:
+    if "full" in how and not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    done = shell(f"{sys.executable} -m hatcli photo.png -n {weights} {how}")
+    assert done.returncode == 0
+    with Image.open(photo.with_name("photo_x2.png")) as large:
+        assert large.size == (24, 20)
+
+
+@posix
+@pytest.mark.parametrize("wait", [0.1, 0.2, 0.4, 1.2])
+def test_ctrl_c_early_leaves_no_traceback(photo: Path, weights: Path, wait: float) -> None:
+    process = subprocess.Popen(
+        [*HAT, "photo.png", "-n", str(weights)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    time.sleep(wait)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    if process.returncode == -signal.SIGINT and b"__main__.py" not in stderr:
+        pytest.skip("Python itself was still starting")
+    assert process.returncode in (130, 0), stderr
+    assert b"Traceback" not in stderr
+
+
+@posix
+def test_ctrl_c_five_times_leaves_no_traceback(photo: Path, weights: Path) -> None:
+    for number in range(60):
+        Image.new("RGB", (64, 64), (number, 9, 9)).save(photo.with_name(f"{number:03}.png"))
+    process = subprocess.Popen(
+        [*HAT, str(photo.parent), "-n", str(weights), "-o", "out"], stderr=subprocess.PIPE, start_new_session=True
+    )
+    while process.poll() is None and not list(photo.parent.glob("out/*.png")):
+        time.sleep(0.01)
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert b"Traceback" not in stderr
+    assert b"Exception ignored" not in stderr
+    for path in photo.parent.glob("out/*.png"):
+        with Image.open(path) as image:
+            image.load()
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_line_of_progress_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    with console.Console().bars(120) as bars:
+        bars.picture("holiday/" + "long" * 20 + "/final.png")
+        bars.tiles(0.25, 12, 144)
+        bars._progress.refresh()
+        tiles = terminal.getvalue()
+        bars.writing()
+        bars._progress.refresh()
+    lines = [line for line in plain(terminal.getvalue()).replace("\r", "\n").splitlines() if line.strip()]
+    assert lines
+    assert all(len(line) <= width for line in lines)
+    for text in ("final.png", "tile 12/144", "0:00:00", "left"):
+        assert any(text in line for line in plain(tiles).splitlines()), text
+    assert any("writing" in line and "left" in line for line in lines)
+    assert any("0/120" in line for line in lines)
+
+
+def plain(text: str) -> str:
+    """Without what moves the cursor and colours."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
