@@ -19,14 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hatcli.attribution.networks import groups
+from hatcli.attribution.differentiable import Differentiable
 from hatcli.errors import WeightsError
-from hatcli.network.hat import HAT
 
 FEATURES_HINT = "leave --features out; HAT, SwinIR, ESRGAN, RCAN and the like have groups"
 
 
-def feature_maps(network: nn.Module, image: Tensor) -> list[Tensor]:
+def feature_maps(network: Differentiable, image: Tensor) -> list[Tensor]:
     """What each of the network's `groups` gives for `[3, h, w]`: `[C, H, W]` float32 on the CPU, padding included.
 
     Raises:
@@ -35,16 +34,15 @@ def feature_maps(network: nn.Module, image: Tensor) -> list[Tensor]:
     found: list[Tensor] = []
 
     def keep(group: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
-        found.append(channels_first(output, inputs, image.shape[1:], last=isinstance(network, HAT)).float().cpu())
+        found.append(channels_first(output, inputs, image.shape[1:], last=network.channels_last).float().cpu())
         return output.detach()  # so that no graph grows from group to group
 
-    parts = groups(network)
-    if not parts:
+    if not network.groups:
         raise WeightsError("this network has no groups whose maps could be shown", hint=FEATURES_HINT)
-    handles = [group.register_forward_hook(keep) for group in parts]
+    handles = [group.register_forward_hook(keep) for group in network.groups]
     try:
         with torch.enable_grad():  # HAT's quick path without gradients does not pass through forward
-            network(image[None])
+            network.call(image[None])
     finally:
         for handle in handles:
             handle.remove()

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hatcli.errors import HatError, InputError, UsageError, WeightsError
+from hatcli.upscaling.device import exact_products
 
 Network = Callable[[Tensor], Tensor]  # [N, 3, h, w] in 0..1 to [N, 3, s*h, s*w]
 Objective = Callable[[Tensor], Tensor]  # [N, 3, H, W] to [N]
@@ -33,7 +34,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Path:
+class BlurPath:
     """The blurring path: `steps` parts from a Gaussian of `sigma` input pixels, cut to `kernel` taps, down to none."""
 
     steps: int = 50
@@ -55,8 +56,8 @@ class Path:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Steps of the path done, and the number of steps in all."""
+class StepsDone:
+    """Steps of the path that are done, and the number of steps in all."""
 
     done: int
     total: int
@@ -128,12 +129,12 @@ def attribute(
     image: Tensor,
     window: Window,
     *,
-    path: Path | None = None,
+    path: BlurPath | None = None,
     objective: Objective | None = None,
     batch: int | None = None,
     budget: int = 1 << 30,
     device: torch.device | None = None,
-) -> Generator[Progress, None, Attribution]:
+) -> Generator[StepsDone, None, Attribution]:
     """The attribution of one window; yields progress and returns the result.
 
     Args:
@@ -149,9 +150,8 @@ def attribute(
         InputError: the picture is too small for the blur, or nothing was attributed, as in a flat region.
         HatError: the gradients are not finite.
     """
-    path = path or Path()
+    path = path or BlurPath()
     check_image(image, path)
-    place = device or image.device
     score = objective or gradient_sum(window)
     exact = image.detach().cpu().double()  # the path's small differences are taken in float64
     total = torch.zeros_like(exact)
@@ -163,13 +163,13 @@ def attribute(
         rises = points - torch.cat([before[None], points[:-1]])
         kept = KeptBytes()
         with kept:
-            gradients = slopes(network, points.to(place, image.dtype), score, window)
+            gradients = slopes(network, points.to(device or image.device, image.dtype), score, window)
         if batch is None and done == 0:
             size = max(1, min(path.steps, budget // max(2 * kept.bytes, 1)))  # backward needs as much again at worst
         total += (gradients * rises).sum(dim=0)
         steepest = max(steepest, float(gradients.abs().max()))
         before, done = points[-1], done + count
-        yield Progress(done, path.steps)
+        yield StepsDone(done, path.steps)
     strength = total.sum(dim=0).abs()
     peak = float(strength.max())
     if peak <= NOISE * path.steps * steepest:
@@ -181,7 +181,7 @@ def attribute(
     return Attribution(window, total, saliency, gini(saliency), size)
 
 
-def check_image(image: Tensor, path: Path) -> None:
+def check_image(image: Tensor, path: BlurPath) -> None:
     """Refuse what the path cannot be taken of."""
     if image.dtype not in (torch.float32, torch.float64):
         raise UsageError(f"attribution in {image.dtype} would be mostly rounding", hint="use fp32")
@@ -209,13 +209,15 @@ def check_window(window: Window, *, height: int, width: int) -> None:
 def slopes(network: Network, points: Tensor, objective: Objective, window: Window) -> Tensor:
     """Derivative of the objective at each of `[N, 3, h, w]`, as float64 on the CPU."""
     points = points.detach().requires_grad_()
-    output = network(points)
+    with exact_products():
+        output = network(points)
     height, width = output.shape[-2:]
     check_window(window, height=height, width=width)
     score = objective(output)
     if not score.requires_grad:
         raise WeightsError("this network passes no gradients to its input", hint="it cannot be attributed; try another")
-    (gradients,) = torch.autograd.grad(score.sum(), points)
+    with exact_products():
+        (gradients,) = torch.autograd.grad(score.sum(), points)
     if not bool(gradients.isfinite().all()):
         raise HatError("the network's gradients are not finite", hint="use other weights, or fp64")
     return gradients.cpu().double()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hatcli.attribution.lam import Window
+from hatcli.attribution.lam import Window, check_window
 from hatcli.errors import UsageError
 
 # fmt: off
@@ -37,6 +37,19 @@ def strongest(image: Tensor, *, scale: int, side: int = 16) -> Window:
     sums = detail(image, scale=scale, side=side)
     top, left = divmod(int(sums.argmax()), sums.shape[1])
     return Window(top, left, side)
+
+
+def window_at(corner: tuple[int, int] | None, image: Tensor, *, scale: int, side: int) -> Window:
+    """The window whose left column and top row are `corner` in output pixels, or the one with the most detail.
+
+    Raises:
+        UsageError: it is not inside the result.
+    """
+    if corner is None:
+        return strongest(image, scale=scale, side=side)
+    chosen = Window(corner[1], corner[0], side)
+    check_window(chosen, height=image.shape[1] * scale, width=image.shape[2] * scale)
+    return chosen
 
 
 def drawn(image: Tensor, count: int, *, scale: int, side: int = 16, seed: int = 0) -> list[Window]:

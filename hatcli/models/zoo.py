@@ -55,6 +55,17 @@ class Foreign(nn.Module):
             result = self._descriptor(padded)
         return result[..., : height * self.scale, : width * self.scale]
 
+    def with_gradients(self, images: Tensor) -> Tensor:
+        """`[N, 3, h, w]` to `[N, 3, s*h, s*w]`, not clamped: spandrel's own call runs in inference mode and clamps."""
+        height, width = images.shape[-2:]
+        least = (0, max(0, SMALLEST_SIDE - width), 0, max(0, SMALLEST_SIDE - height))
+        padded = nn.functional.pad(images, least, "replicate") if any(least) else images.clone()  # some begin in place
+        columns, rows = self._descriptor.size_requirements.get_padding(padded.shape[-1], padded.shape[-2])
+        padded = _mirrored(padded, rows, columns)
+        parts = torch.split(padded, 1, dim=1) if self._descriptor.input_channels == 1 else (padded,)
+        result = torch.cat([self._descriptor._call_fn(self.network, part) for part in parts], dim=1)
+        return result[..., : height * self.scale, : width * self.scale]
+
     def to(self, *args: Any, **kwargs: Any) -> Foreign:
         """As of any module, but a precision the network does not support is not taken up."""
         device, dtype, non_blocking, memory_format = torch._C._nn._parse_to(*args, **kwargs)
@@ -63,6 +74,13 @@ class Foreign(nn.Module):
         layout = {} if memory_format is None else {"memory_format": memory_format}
         super().to(device=device, dtype=dtype, non_blocking=non_blocking, **layout)
         return self
+
+
+def _mirrored(images: Tensor, rows: int, columns: int) -> Tensor:
+    """`[N, C, h, w]` with more rows and columns, as spandrel adds them: mirrored, beyond that repeated."""
+    near = (0, min(columns, images.shape[-1] - 1), 0, min(rows, images.shape[-2] - 1))
+    far = (0, columns - near[1], 0, rows - near[3])
+    return nn.functional.pad(nn.functional.pad(images, near, "reflect"), far, "replicate")
 
 
 def load(path: Path) -> Foreign:

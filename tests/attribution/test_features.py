@@ -8,10 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hatcli.attribution.differentiable import Differentiable, differentiable
 from hatcli.attribution.features import as_gray, blocking_index, feature_maps
 from hatcli.errors import WeightsError
 from hatcli.network.config import HATConfig
 from hatcli.network.hat import HAT
+
+
+def seen(network: nn.Module) -> Differentiable:
+    return differentiable(network, torch.device("cpu"), torch.float32)
 
 
 def test_windows_of_different_level_have_a_high_index_and_noise_none() -> None:
@@ -47,7 +52,7 @@ def test_one_map_a_group_of_a_hat_and_hooks_are_gone_afterwards() -> None:
     )
     network = HAT(config).eval()
     image = torch.rand(3, 16, 24)
-    maps = feature_maps(network, image)
+    maps = feature_maps(seen(network), image)
     assert [tuple(entry.shape) for entry in maps] == [(24, 16, 24)] * 2
     assert not torch.equal(maps[0], maps[1])
     assert not any(entry.requires_grad for entry in maps)
@@ -77,9 +82,9 @@ class TokenNetwork(nn.Module):
 
 def test_tokens_become_maps_the_right_way_up() -> None:
     image = torch.rand(3, 4, 6)
-    assert torch.equal(feature_maps(TokenNetwork(), image)[0], image + 1)
+    assert torch.equal(feature_maps(seen(TokenNetwork()), image)[0], image + 1)
 
 
 def test_networks_without_groups_are_refused() -> None:
     with pytest.raises(WeightsError, match="no groups"):
-        feature_maps(nn.Conv2d(3, 3, 1), torch.rand(3, 4, 4))
+        feature_maps(seen(nn.Conv2d(3, 3, 1)), torch.rand(3, 4, 4))

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from hatcli.attribution.lam import (
     Attribution,
+    BlurPath,
     Network,
     Objective,
-    Path,
     Window,
     attribute,
     gaussian_kernel,
@@ -49,7 +49,7 @@ def found(
     objective: Objective | None = None,
     batch: int | None = None,
 ) -> Attribution:
-    running = attribute(network, image, window, path=Path(steps=steps), objective=objective, batch=batch)
+    running = attribute(network, image, window, path=BlurPath(steps=steps), objective=objective, batch=batch)
     while True:
         try:
             next(running)
@@ -107,7 +107,7 @@ def test_sum_of_gradients_on_the_fixture(steps: int, total: float) -> None:
 
 
 def test_objectives_at_the_ends_of_the_path() -> None:
-    blurred = Path().blurred(fixture(), 0)
+    blurred = BlurPath().blurred(fixture(), 0)
     ends = torch.stack([fixture(), blurred])
     assert value_sum(WINDOW)(ends).tolist() == pytest.approx([96.2, 95.958449643], abs=1e-9)
     assert gradient_sum(WINDOW)(ends).tolist() == pytest.approx([137.032888266, 5.376636897], abs=1e-8)
@@ -119,7 +119,7 @@ def test_linear_objectives_are_complete_for_any_number_of_steps(steps: int) -> N
     network = torch.nn.Conv2d(3, 3, 3, padding=1).double()
     objective = value_sum(WINDOW)
     result = found(network, fixture(), steps=steps, objective=objective)
-    ends = network(torch.stack([fixture(), Path().blurred(fixture(), 0)]))
+    ends = network(torch.stack([fixture(), BlurPath().blurred(fixture(), 0)]))
     values = objective(ends).tolist()
     assert float(result.signed.sum()) == pytest.approx(values[0] - values[1], abs=1e-10)
 
@@ -130,7 +130,7 @@ def test_the_error_of_a_smooth_objective_falls_as_one_over_the_steps() -> None:
     def squares(output: Tensor) -> Tensor:
         return output.square().flatten(1).sum(dim=1)
 
-    ends = squares(torch.stack([image, Path().blurred(image, 0)])).tolist()
+    ends = squares(torch.stack([image, BlurPath().blurred(image, 0)])).tolist()
     errors = [
         float(found(identity, image, Window(0, 0, 8), steps=steps, objective=squares).signed.sum()) - ends[0] + ends[1]
         for steps in (10, 50, 100, 400)
@@ -194,9 +194,9 @@ def test_short_floats_windows_outside_and_tiny_pictures_are_refused() -> None:
 
 
 def test_progress_counts_every_step_once_and_batches_fit_the_budget() -> None:
-    seen = [event.done for event in attribute(identity, fixture(), WINDOW, path=Path(steps=10), batch=4)]
+    seen = [event.done for event in attribute(identity, fixture(), WINDOW, path=BlurPath(steps=10), batch=4)]
     assert seen == [4, 8, 10]
-    seen = [event.done for event in attribute(identity, fixture(), WINDOW, path=Path(steps=5), budget=1)]
+    seen = [event.done for event in attribute(identity, fixture(), WINDOW, path=BlurPath(steps=5), budget=1)]
     assert seen == [1, 2, 3, 4, 5]
 
 

@@ -17,11 +17,12 @@ from support.zoo import built, saved
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+from hatcli.attribution import subject
+from hatcli.attribution.differentiable import differentiable
+from hatcli.attribution.factors import in_precision
 from hatcli.attribution.features import feature_maps
-from hatcli.attribution.networks import groups, window_side, with_gradients
-from hatcli.cli.commands.attribute import attribute, fitting
+from hatcli.cli.commands.attribute import attribute
 from hatcli.cli.commands.compare import compare
-from hatcli.cli.views import attributing
 from hatcli.errors import UsageError, WeightsError
 from hatcli.models import zoo
 from hatcli.network import checkpoint
@@ -83,6 +84,16 @@ def test_attribute_writes_maps_page_and_numbers(photo: Path, tmp_path: Path) -> 
     assert expected | {"index.html", "attribution.json"} <= names
     with Image.open(folder / "hat-t_saliency.png") as saliency:
         assert saliency.size == (64, 64)
+    with np.load(folder / "hat-t_maps.npz") as maps:
+        assert (maps["signed"].shape, maps["signed"].dtype) == ((3, 16, 16), np.float64)
+        strength = np.abs(maps["signed"].sum(axis=0))
+        assert np.allclose(maps["saliency"], strength / strength.max())
+        assert maps["density"].max() == 1
+        assert maps["window"].tolist() == [24, 20, 16]
+        ordered, ranks = np.sort(maps["saliency"].ravel() + 1e-7), 2 * np.arange(1, 257) - 257
+        index = 100 * (1 - (ranks * ordered).sum() / (256 * ordered.sum()))  # the definition, from the file alone
+        assert index == pytest.approx(facts["diffusion_index"])
+        assert float(maps["diffusion_index"]) == facts["diffusion_index"]
     assert run(*arguments, "-o", folder).exit_code == 2
 
 
@@ -171,16 +182,16 @@ def test_a_flat_picture_gives_a_message_and_leaves_no_page(tmp_path: Path, tiny:
 def test_fp64_is_refused_on_apples_gpu_and_taken_elsewhere() -> None:
     mps = DeviceChoice(torch.device("mps"), torch.float32, "for a test")
     with pytest.raises(UsageError, match="Apple's GPU does not compute fp64") as caught:
-        fitting(mps, "fp64")
+        in_precision(mps, "fp64")
     assert "--device cpu" in (caught.value.hint or "")
-    assert fitting(mps, "fp32").dtype == torch.float32
-    assert fitting(DeviceChoice(torch.device("cpu"), torch.float32, ""), "fp64").dtype == torch.float64
+    assert in_precision(mps, "fp32").dtype == torch.float32
+    assert in_precision(DeviceChoice(torch.device("cpu"), torch.float32, ""), "fp64").dtype == torch.float64
 
 
 def test_a_picture_that_would_not_fit_is_refused_before_the_work(
     tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attributing, "free_memory", lambda device: 10 << 20)
+    monkeypatch.setattr(subject, "free_memory", lambda device: 10 << 20)
     big = noise(tmp_path / "big.png", (128, 128, 3))
     refused(run("attribute", big, "-n", tiny, "--steps", "1"), 4, "to attribute 128 x 128 pixels")
 
@@ -311,9 +322,9 @@ def test_feature_maps_of_a_network_without_groups_are_refused_before_the_work(ph
 def test_groups_and_windows_of_other_architectures(
     tmp_path: Path, name: str, changes: dict[str, Any], parts: int, side: int | None
 ) -> None:
-    network = zoo.load(saved(built(name, **changes), tmp_path / "other.pth"))
-    assert len(groups(network)) == parts
-    assert window_side(network) == side
+    opened = zoo.load(saved(built(name, **changes), tmp_path / "other.pth"))
+    network = differentiable(opened, torch.device("cpu"), torch.float32)
+    assert (len(network.groups), network.window, network.foreign) == (parts, side, name)
     if parts:
         maps = feature_maps(network, torch.rand(3, 16, 24))
         assert [tuple(entry.shape[1:]) for entry in maps] == [(16, 24)] * parts
@@ -331,7 +342,7 @@ def test_gradients_pass_through_other_architectures_and_values_are_theirs(
     network = zoo.load(saved(built(name), tmp_path / "other.pth")).to(torch.device("cpu"), dtype)
     for height, width in ((3, 5), (17, 20)):
         image = torch.rand(1, 3, height, width, dtype=dtype, requires_grad=True)
-        result = with_gradients(network)(image)
+        result = differentiable(network, torch.device("cpu"), dtype).call(image)
         assert torch.allclose(result.clamp(0, 1), network(image.detach()), atol=1e-5)
         (slope,) = torch.autograd.grad(result.sum(), image)
         assert bool(slope.isfinite().all())
@@ -348,4 +359,4 @@ def test_a_network_that_passes_no_gradients_is_refused() -> None:
     from hatcli.attribution.lam import attribute as steps
 
     with pytest.raises(WeightsError, match="no gradients"):
-        list(steps(with_gradients(Constant()), torch.rand(3, 16, 16), Window(0, 0, 4)))
+        list(steps(Constant(), torch.rand(3, 16, 16), Window(0, 0, 4)))
