@@ -145,7 +145,7 @@ def _fetch(entry: Entry) -> Iterator[Progress]:
 def _from_source(entry: Entry, address: str, *, token: str | None) -> Iterator[Progress]:
     """Transfers until the partial file is the published one by its sha256, else throws it away."""
     part = _part(entry)
-    wanted = Wanted(address, token, entry.size, entry.sha256)
+    wanted = Wanted(address, token, entry.size, entry.sha256, _most_bytes(entry))
     name = transfer.host(address)
     if entry.sha256 is None:  # nothing could tell that two halves do not belong together
         _discard(part)
@@ -157,6 +157,11 @@ def _from_source(entry: Entry, address: str, *, token: str | None) -> Iterator[P
             return
         _discard(part)
     raise SourceError("delivers a file with another sha256")
+
+
+def _most_bytes(entry: Entry) -> int:
+    """The most that a file of unknown size can have: training's states hold the weights several times."""
+    return transfer.LARGEST if entry.size_estimate is None else 4 * entry.size_estimate + SPARE
 
 
 def _install(entry: Entry, file: Path, *, origin: str) -> Iterator[Progress]:
@@ -219,6 +224,7 @@ def _locked(entry: Entry, work: Iterator[Progress]) -> Iterator[Progress]:
     for folder in ("models", "partial", "locks"):
         with saving(store.root() / folder):
             (store.root() / folder).mkdir(parents=True, exist_ok=True)
+    store.plain_file(store.lock_path(entry.id))  # a link would be followed
     lock = FileLock(store.lock_path(entry.id), thread_local=False)
     while True:
         try:

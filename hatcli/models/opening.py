@@ -46,10 +46,9 @@ class Model(Mapping[int, nn.Module]):
         if scale not in self._open:
             path = self.files[scale]
             if scale in self.hashes and receipt.digest(path) != self.hashes[scale]:
-                raise WeightsError(
-                    f"{path} has changed since it was installed",
-                    hint=f"hat models remove {self.name}, then hat download {self.name}",
-                )
+                again = f"hat models remove {self.name}, then hat download {self.name}"
+                hint = "install hatcli again" if catalog.resolve(self.name).bundled else again
+                raise WeightsError(f"{path} has changed since it was installed", hint=hint)
             self._open[scale] = checkpoint.load(path)
         return self._open[scale]
 

@@ -8,17 +8,21 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Literal
 
+from hatcli.atomic import replacing
+from hatcli.errors import WeightsError
 from hatcli.models import catalog, store
 from hatcli.models.catalog import Entry
+from hatcli.outside import open_plain, read_bounded
 
 Verdict = Literal["intact", "changed", "unknown", "missing"]
 _BLOCK = 2**20  # bytes
+_LONGEST = 4096  # bytes of a receipt: one line
 
 
 def sha256(path: Path) -> Generator[int, None, str]:
     """The file's sha256 as 64 hex digits; yields the bytes read so far about every 16 MiB."""
     digest = hashlib.sha256()
-    with open(path, "rb") as stream:
+    with open_plain(path) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
             if stream.tell() % (16 * _BLOCK) == 0:
@@ -37,17 +41,33 @@ def digest(path: Path) -> str:
 
 
 def write(identifier: str, sha256: str) -> None:
-    """Notes the sha256 of the converted weights beside where they will be, as `sha256sum -c` reads it."""
+    """Notes the sha256 of the converted weights beside where they will be, as `sha256sum -c` reads it.
+
+    Raises:
+        OutputError: it cannot be written, or something else than a plain file lies there, such as a link.
+    """
     name = store.weights_path(identifier).name
-    store.receipt_path(identifier).write_text(f"{sha256}  {name}\n", encoding="ascii", newline="\n")
+    with replacing(store.receipt_path(identifier)) as file:
+        file.write(f"{sha256}  {name}\n".encode("ascii"))
 
 
 def expected(entry: Entry) -> str | None:
-    """The sha256 the installed file must have, or None where none was ever noted."""
+    """The sha256 the installed file must have, or None where none was ever noted.
+
+    Raises:
+        WeightsError: something else than a receipt lies in its place.
+    """
     if entry.bundled:
         return entry.sha256
-    path = store.plain_file(store.receipt_path(entry.id))
-    text = path.read_text(encoding="ascii", errors="replace") if path is not None else ""
+    path = store.receipt_path(entry.id)
+    try:
+        text = read_bounded(path, most=_LONGEST, follow=False).decode("ascii", "replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be read: {error.strerror or error}", hint="remove it, then run hat download again"
+        ) from None
     match = re.match(r"[0-9a-f]{64}\b", text)
     return match[0] if match else None
 

@@ -8,16 +8,26 @@ from pathlib import Path
 
 import platformdirs
 
-from hatcli.errors import WeightsError
+from hatcli.errors import UsageError, WeightsError
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def root() -> Path:
-    """The folder for everything downloaded: `HAT_HOME`, or the platform's data folder. It may not exist."""
+    """The folder for everything downloaded: `HAT_HOME`, or the platform's data folder. It may not exist.
+
+    Raises:
+        UsageError: `HAT_HOME` names the home of a user there is not.
+    """
     home = os.environ.get("HAT_HOME", "").strip()
     if home:
-        return Path(os.path.abspath(Path(home).expanduser()))  # noqa: PTH100  (resolve() would follow links)
+        try:
+            expanded = Path(home).expanduser()
+        except RuntimeError:
+            raise UsageError(
+                f"HAT_HOME is {home}, and there is no such user", hint="set it to a folder, or unset it"
+            ) from None
+        return Path(os.path.abspath(expanded))  # noqa: PTH100  (resolve() would follow links)
     return Path(platformdirs.user_data_dir("hat", appauthor=False))
 
 

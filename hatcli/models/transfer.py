@@ -22,6 +22,9 @@ PATIENCE = 2  # broken connections in a row that bring nothing, before anything 
 LONG_PATIENCE = 5  # the same once something has: the network is there, and comes back
 PAUSE = 1.0  # seconds before the first repetition
 LARGEST = 2 * 2**30  # bytes; no HAT comes near, so a body without end is refused
+SLOWEST = 4096  # bytes a second; a source that delivers less is given up for the next one
+PACE = 30.0  # seconds over which that is looked at
+LONGEST_GAP = 15.0  # seconds that count at most between two pieces: a laptop's sleep is not the source's fault
 _TEMPORARY = (408, 429, 500, 502, 503, 504)
 
 
@@ -41,6 +44,12 @@ class Wanted(NamedTuple):
     token: str | None
     size: int | None  # bytes
     sha256: str | None
+    most: int = LARGEST  # bytes, where the size is not known
+
+    @property
+    def limit(self) -> int:
+        """Bytes beyond which it cannot be what is wanted."""
+        return min(self.most, LARGEST) if self.size is None else self.size
 
 
 def host(url: str) -> str:
@@ -48,43 +57,82 @@ def host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
+class Pace:
+    """How fast a source delivers, over all of its connections and the pauses between them."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._seconds, self._bytes = 0.0, 0
+
+    def arrived(self, count: int) -> None:
+        """Take `count` more bytes down.
+
+        Raises:
+            SourceError: it has been too slow for too long.
+        """
+        now = time.monotonic()
+        self._seconds += min(now - self._last, LONGEST_GAP)
+        self._last = now
+        self._bytes += count
+        if self._seconds < PACE:
+            return
+        if self._bytes < SLOWEST * self._seconds:
+            raise SourceError(f"delivers only {self._bytes / self._seconds:.0f} bytes a second")
+        self._seconds, self._bytes = 0.0, 0
+
+
+class Patience:
+    """How often a source is asked again: only what it had not delivered before counts as delivered."""
+
+    def __init__(self, kept: int) -> None:
+        self._furthest = kept
+        self._failures, self._has_delivered = 0, False
+
+    def after(self, kept: int, error: _Broken | _Restart) -> float:
+        """Seconds to wait before it is asked again, now that `kept` bytes are there.
+
+        Raises:
+            SourceError: it is not asked again.
+        """
+        if kept > self._furthest:
+            self._furthest, self._failures, self._has_delivered = kept, 0, True
+        else:
+            self._failures += 1
+        if error.final and not self._has_delivered:
+            raise error.reason from None
+        if self._failures >= (LONG_PATIENCE if self._has_delivered else PATIENCE):
+            raise error.reason from None
+        return PAUSE * max(self._failures, 1)
+
+
 def receive(wanted: Wanted, part: Path) -> Generator[tuple[int, int | None]]:
     """Fetches what is missing from `part`, yielding bytes there and bytes in all; what has arrived is always kept.
 
     Raises:
-        SourceError: the source refuses, breaks off again and again, or announces something else than is wanted.
+        SourceError: the source refuses, breaks off again and again, is too slow, or announces something else.
         OutputError: `part` cannot be written.
     """
-    failures = 0
-    progress_made = False
-    token = wanted.token
+    token, pace, patience = wanted.token, Pace(), Patience(_kept(part, wanted.limit))
     while True:
-        before = _kept(part, wanted.size)
+        before = _kept(part, wanted.limit)
         if before == wanted.size:
             yield before, wanted.size
             return
         try:
-            yield from _receive_once(wanted._replace(token=token), part, before)
+            yield from _receive_once(wanted._replace(token=token), part, before, pace)
             return
-        except _Restart:
+        except _Restart as error:
             _discard(part)
-            failures += 1
-            reason = SourceError("does not continue where the transfer broke")
-        except _Broken as broken:
-            arrived = _kept(part, wanted.size) > before
-            progress_made = progress_made or arrived
-            failures = 0 if arrived else failures + 1
-            if broken.final and not progress_made:
-                raise broken.reason from None
-            reason = broken.reason
+            pause = patience.after(0, error)
+        except _Broken as error:
+            pause = patience.after(_kept(part, wanted.limit), error)
         except SourceError as error:
             if not (error.forbidden and token):
                 raise
             token = None  # a stale token is refused even for public files
             continue
-        if failures >= (LONG_PATIENCE if progress_made else PATIENCE):
-            raise reason
-        time.sleep(PAUSE * max(failures, 1))
+        time.sleep(pause)
+        pace.arrived(0)
 
 
 class _Broken(Exception):
@@ -99,8 +147,14 @@ class _Broken(Exception):
 class _Restart(Exception):
     """What is kept does not fit what the source has: start over."""
 
+    final = False
 
-def _receive_once(wanted: Wanted, part: Path, start: int) -> Generator[tuple[int, int | None]]:
+    def __init__(self) -> None:
+        super().__init__()
+        self.reason = SourceError("does not continue where the transfer broke")
+
+
+def _receive_once(wanted: Wanted, part: Path, start: int, pace: Pace) -> Generator[tuple[int, int | None]]:
     import httpx2
     from huggingface_hub import constants, get_session
 
@@ -115,7 +169,9 @@ def _receive_once(wanted: Wanted, part: Path, start: int) -> Generator[tuple[int
             _check_status(response, start)
             begin, total = _extent(response, start)
             _check_announcement(response, wanted, total)
-            yield from _save(response, part, begin=begin, total=total)
+            most = total if total is not None else wanted.limit
+            for done in _save(response, part, begin=begin, most=most, pace=pace):
+                yield done, total
     except (httpx2.ConnectError, httpx2.ProxyError, httpx2.TimeoutException) as error:
         slow = isinstance(error, httpx2.TimeoutException)
         reason = "no answer" if slow else f"no connection ({_brief(error)})"
@@ -171,8 +227,8 @@ def _check_announcement(response: httpx2.Response, wanted: Wanted, total: int | 
         raise SourceError("sends the file compressed, though it was asked not to")
     if wanted.size is not None and total is not None and total != wanted.size:
         raise SourceError(f"has a file of {total} bytes, not of {wanted.size}")
-    if total is not None and total > LARGEST:
-        raise SourceError(f"has a file of {total} bytes, more than any HAT")
+    if total is not None and total > wanted.limit:
+        raise SourceError(f"has a file of {total} bytes, more than the {wanted.limit} it can have")
     # The Hub tags large files with their sha256, on its own answer or on the redirect to its storage.
     for answer in (*response.history, response):
         tag = answer.headers.get("X-Linked-Etag", answer.headers.get("ETag", "")).removeprefix("W/").strip('"')
@@ -180,30 +236,32 @@ def _check_announcement(response: httpx2.Response, wanted: Wanted, total: int | 
             raise SourceError("has another file under this name (its sha256 differs)")
 
 
-def _save(response: httpx2.Response, part: Path, *, begin: int, total: int | None) -> Generator[tuple[int, int | None]]:
+def _save(response: httpx2.Response, part: Path, *, begin: int, most: int, pace: Pace) -> Generator[int]:
+    """Writes the body behind `begin` as it arrives, yielding the bytes there; never more than `most`."""
     done = begin
     with saving(part):
         handle = open(part, "r+b" if begin else "wb", buffering=0)  # noqa: SIM115  (closed below; unbuffered: kept if killed)
     with handle:
         handle.seek(begin)
-        yield done, total
+        yield done
         for chunk in response.iter_raw():
             done += len(chunk)
-            if done > (total if total is not None else LARGEST):
-                raise SourceError("sends more than it announced")
+            if done > most:
+                raise SourceError(f"sends more than the {most} bytes it can have")
             with saving(part):
                 rest = memoryview(chunk)
                 while rest:
                     rest = rest[handle.write(rest) :]
-            yield done, total
+            yield done
+            pace.arrived(len(chunk))
 
 
-def _kept(part: Path, size: int | None) -> int:
+def _kept(part: Path, most: int) -> int:
     """Bytes an earlier transfer left; what cannot be a beginning of the file is thrown away."""
     if store.plain_file(part) is None:
         return 0
     there = part.stat().st_size
-    if size is not None and there > size:
+    if there > most:
         _discard(part)
         return 0
     return there

@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
+from PIL import Image
+from support.commands import hat
+from support.commands import refused as refused_line
 from support.fake_hub import COMMIT, REPO, FakeHub, Published, standing_in
 from support.tiny_model import PTH, TINY, entry_for, finish, refused, saved, state_of, verdict_on
 
-from hatcli.errors import WeightsError
-from hatcli.models import catalog, download, receipt, store
+from hatcli.errors import UsageError, WeightsError
+from hatcli.models import catalog, download, opening, receipt, store
 from hatcli.network import checkpoint
 from hatcli.network.attention import cross_attention_index, self_attention_index
 from hatcli.network.config import preset
@@ -197,6 +200,99 @@ def test_the_receipt_is_what_sha256sum_reads(tiny: Published) -> None:
     path, _ = finish(entry_for(PTH))
     expected = hashlib.sha256(path.read_bytes()).hexdigest()
     assert store.receipt_path("tiny-x2").read_bytes() == f"{expected}  tiny-x2.safetensors\n".encode()
+
+
+def _change_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_installed_weights_with_one_changed_byte_are_refused_when_they_are_opened(
+    tiny: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = entry_for(PTH)
+    monkeypatch.setattr(catalog, "_catalog", lambda: ((entry,), {}))
+    path, _ = finish(entry)
+    assert opening.open_one("tiny", factor=None)[2] is not None
+    _change_a_byte(path)
+    with pytest.raises(WeightsError, match="has changed since") as caught:
+        _ = opening.open_one("tiny", factor=None)[2]
+    assert caught.value.hint == "hat models remove tiny, then hat download tiny"
+    with Image.new("RGB", (8, 8)) as image:
+        image.save(tmp_path / "a.png")
+    assert "has changed since" in refused_line(hat(tmp_path / "a.png", "-n", "tiny", "--cpu"), 3)
+    assert not (tmp_path / "a_x2.png").exists()
+
+
+def test_bundled_weights_that_changed_are_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = catalog.resolve("hat-t-x2")
+    there = catalog.installed_path(entry)
+    assert there is not None
+    shutil.copy(there, tmp_path / entry.filename)
+    _change_a_byte(tmp_path / entry.filename)
+    monkeypatch.setattr(store, "bundled", lambda filename: tmp_path / filename)
+    with pytest.raises(WeightsError, match="has changed since") as caught:
+        _ = opening.open_one("hat-t", factor=2)[2]
+    assert caught.value.hint == "install hatcli again"
+
+
+def _linked(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        link.symlink_to(target)
+    except OSError:
+        pytest.skip("links need a privilege here")
+
+
+def test_a_link_in_the_place_of_a_receipt_is_neither_written_through_nor_believed(
+    tiny: Published, tmp_path: Path
+) -> None:
+    precious = tmp_path / "victim.rc"
+    precious.write_text("mine")
+    entry = entry_for(PTH)
+    _linked(store.receipt_path(entry.id), precious)
+    assert "a link" in refused(entry).message
+    assert precious.read_text() == "mine"
+    store.receipt_path(entry.id).unlink()
+    path, _ = finish(entry)
+    store.receipt_path(entry.id).replace(tmp_path / "elsewhere")
+    _linked(store.receipt_path(entry.id), tmp_path / "elsewhere")
+    with pytest.raises(WeightsError, match="a link"):
+        receipt.expected(entry)
+    assert path.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_pipes_devices_and_long_files_in_the_place_of_a_receipt_are_refused(tiny: Published) -> None:
+    entry = entry_for(PTH)
+    finish(entry)
+    there = store.receipt_path(entry.id)
+    there.unlink()
+    os.mkfifo(there)
+    with pytest.raises(WeightsError, match="a pipe"):
+        receipt.expected(entry)
+    there.unlink()
+    there.write_bytes(b"0" * 10_000_000)
+    with pytest.raises(WeightsError, match="larger than"):
+        receipt.expected(entry)
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(tiny: Published, tmp_path: Path) -> None:
+    precious = tmp_path / "victim.rc"
+    precious.write_text("mine")
+    _linked(store.lock_path("tiny-x2"), precious)
+    assert "a link" in refused(entry_for(PTH)).message
+    assert precious.read_text() == "mine"
+
+
+def test_a_home_of_a_user_there_is_not_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HAT_HOME", "~nobody-has-this-name/x")
+    with pytest.raises(UsageError, match="no such user"):
+        store.root()
+    with Image.new("RGB", (8, 8)) as image:
+        image.save(tmp_path / "a.png")
+    assert "no such user" in refused_line(hat(tmp_path / "a.png", "--cpu"), 2)
 
 
 def test_remove_deletes_the_model_its_receipt_and_its_partial_transfer(tiny: Published) -> None:

@@ -37,7 +37,10 @@ class Published:
     tag: str | None = None  # what is said to be the sha256; None: the true one
     redirect: bool = True  # sends to the storage server, as the Hub does for large files
     token: str | None = None  # required
-    chunk_pause: float = 0.0  # seconds between pieces of 4 KiB
+    chunk_pause: float = 0.0  # seconds between pieces
+    piece: int = 4096  # bytes
+    missing: int = 0  # bytes at the end that are announced and never sent: asked for alone, they are answered with 416
+    endless: bool = False  # goes on after the last byte
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ class FakeHub:
         size = len(file.content)
         if asked and file.ranges:
             start = int(asked.removeprefix("bytes=").removesuffix("-"))
-            if start >= size:
+            if start >= size - file.missing:
                 self._head(request, 416, {"Content-Range": f"bytes */{size}", "Content-Length": "0"})
                 return
             start, status = (0, 206) if file.wrong_start else (start, 206)
@@ -154,11 +157,15 @@ class FakeHub:
         if request.command == "HEAD":
             return
         cut = file.cuts.pop(0) if file.cuts else None
+        if file.missing:
+            cut = max(size - file.missing - start, 0)
         body = file.content[start:] if cut is None else file.content[start : start + cut]
-        for piece in range(0, len(body), 4096):
-            request.wfile.write(body[piece : piece + 4096])
+        for piece in range(0, len(body), file.piece):
+            request.wfile.write(body[piece : piece + file.piece])
             if file.chunk_pause:
                 time.sleep(file.chunk_pause)
+        while file.endless and not file.lengths:
+            request.wfile.write(bytes(file.piece))
         if cut is not None or not file.lengths:
             request.close_connection = True
 
