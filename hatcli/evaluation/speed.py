@@ -77,14 +77,14 @@ def measure_limits(device: torch.device) -> Limits:
     source = torch.ones(STREAM // 4, device=device)
     target = torch.empty_like(source)
     copying = min(_seconds(lambda: target.copy_(source), device) for _ in range(5))
-    bf16 = _product_rate(device, torch.bfloat16) if has_bf16(device) else None
-    return Limits(fp32=_product_rate(device, torch.float32), bf16=bf16, bandwidth=2 * STREAM / copying / 1e9)
+    bf16 = product_rate(device, torch.bfloat16) if has_bf16(device) else None
+    return Limits(fp32=product_rate(device, torch.float32), bf16=bf16, bandwidth=2 * STREAM / copying / 1e9)
 
 
-def _product_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """GFLOP/s of a large matrix product."""
-    left, right = (torch.rand(MATRIX, MATRIX, device=device).to(dtype) for _ in range(2))
-    return 2 * MATRIX**3 / min(_seconds(lambda: left @ right, device) for _ in range(5)) / 1e9
+def product_rate(device: torch.device, dtype: torch.dtype, *, side: int = MATRIX) -> float:
+    """GFLOP/s of a product of square matrices."""
+    left, right = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
+    return 2 * side**3 / min(_seconds(lambda: left @ right, device) for _ in range(5)) / 1e9
 
 
 def compete(contestants: list[Contestant], side: int, *, device: torch.device, repeats: int) -> Iterator[str | Timing]:

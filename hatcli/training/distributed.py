@@ -48,7 +48,11 @@ class Group:
             )
         return batch // self.size
 
-    def wrapped(self, model: HAT, device: torch.device) -> nn.Module:
+    def own_device(self, device: torch.device) -> torch.device:
+        """This process's own: each has a GPU to itself."""
+        return torch.device("cuda", self.local_rank) if device.type == "cuda" and self.size > 1 else device
+
+    def wrap(self, model: HAT, device: torch.device) -> nn.Module:
         """The network to call in training on a GPU: its gradients are averaged over the group on their way."""
         if self.size == 1:
             return model
@@ -68,6 +72,12 @@ class Group:
         ):
             gradient.copy_(mean.view_as(gradient))
 
+    def share_weights(self, model: HAT) -> None:
+        """The first process's weights, in all."""
+        if self.size > 1:
+            for values in model.state_dict().values():
+                distributed.broadcast(values, 0)
+
     def agree(self, loss: Tensor, *, seconds: float, stop: bool) -> tuple[float, float, bool]:
         """The mean loss, the first process's clock, and whether any process was asked to stop."""
         if self.size == 1:
@@ -78,7 +88,7 @@ class Group:
         mean, clock, stopping = words.tolist()
         return mean, clock, stopping > 0
 
-    def gathered(self, value: Any) -> list[Any]:
+    def gather(self, value: Any) -> list[Any]:
         """Every process's value, by rank."""
         if self.size == 1:
             return [value]
@@ -88,7 +98,7 @@ class Group:
 
 
 @contextmanager
-def joined(*, cuda: bool) -> Iterator[Group]:
+def join_group(*, cuda: bool) -> Iterator[Group]:
     """The group torchrun started this process in, for the length of the block; a group of one without torchrun."""
     if "TORCHELASTIC_RUN_ID" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
         yield Group()

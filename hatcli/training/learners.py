@@ -32,6 +32,7 @@ class OnProcessor:
 
     def __init__(self, model: HAT, recipe: Recipe, group: Group, workers: int) -> None:
         self.model, self.group = model, group
+        group.share_weights(model)
         self.workers = Workers(model, workers, precision=recipe.precision, seed=(recipe.seed, group.rank))
 
     def learn(self, low: Tensor, high: Tensor, *, step: int) -> Tensor:
@@ -48,7 +49,7 @@ class OnDevice:
 
     def __init__(self, model: HAT, recipe: Recipe, group: Group, device: torch.device) -> None:
         self.model, self.recipe, self.device = model, recipe, device
-        self.forward = group.wrapped(model, device)
+        self.forward = group.wrap(model, device)
 
     def learn(self, low: Tensor, high: Tensor, *, step: int) -> Tensor:
         low, high = (values.to(self.device, non_blocking=True) for values in (low, high))

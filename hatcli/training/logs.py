@@ -42,6 +42,7 @@ class MetricsLog:
             "seconds": round(progress.seconds, 3),
             "images_per_second": round(progress.images_per_second, 3),
             "waiting": round(progress.waiting, 4),
+            "gflops": round(progress.gflops, 3),
         }
         if progress.psnr is not None:
             line["psnr"] = round(progress.psnr, 4)
@@ -57,18 +58,30 @@ class MetricsLog:
         self._file.close()
 
 
+def is_log(path: Path) -> bool:
+    """Whether a file is a log of a run: each whole line is an object with a step. One cut off by a crash may end it."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return all(step_of(line) is not None for line in lines[:-1])
+
+
+def step_of(line: str) -> int | None:
+    """Which step a line of a log is about; None: it is no line of a log."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return step if isinstance(step, int) else None
+
+
 def kept_lines(path: Path, step: int) -> list[str]:
     """The whole lines of a log up to a step; a line that a crash cut off is dropped."""
     if step == 0 or not path.exists():
         return []
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            if int(json.loads(line)["step"]) <= step:
-                kept.append(line + "\n")
-        except (ValueError, KeyError, TypeError):
-            continue
-    return kept
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [f"{line}\n" for line in lines if (at := step_of(line)) is not None and at <= step]
 
 
 class Scalars:
@@ -98,3 +111,32 @@ class Scalars:
 
     def close(self) -> None:
         self._writer.close()
+
+
+class Logs:
+    """All that a run's first process writes down, open for the length of a block.
+
+    Args:
+        path: of the `.jsonl` file.
+        step: where the run goes on.
+        every: steps between lines.
+        tensorboard: a folder for TensorBoard's format, or None.
+    """
+
+    def __init__(self, path: Path, *, step: int, every: int, tensorboard: Path | None) -> None:
+        self._scalars = Scalars(tensorboard, step=step) if tensorboard is not None else None
+        self._metrics = MetricsLog(path, step=step, every=every)
+
+    def __enter__(self) -> Logs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._metrics.close()
+        if self._scalars is not None:
+            self._scalars.close()
+
+    def add(self, progress: TrainingProgress) -> None:
+        """Take in a step."""
+        line = self._metrics.add(progress)
+        if self._scalars is not None and line is not None:
+            self._scalars.add(line)

@@ -8,12 +8,12 @@ import tomllib
 import types
 import typing
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from hatcli.errors import UsageError
 from hatcli.training.recipe import Recipe
+from hatcli.training.recipes import packaged, packaged_text
 
 ABOUT = "about"  # one line for people; the only key that is no field of a recipe
 
@@ -31,12 +31,6 @@ class RecipeFile:
         return Recipe(**{**self.values, **{name: value for name, value in changes.items() if value is not None}})
 
 
-def packaged() -> list[str]:
-    """The names of the recipes that come with the package."""
-    folder = resources.files("hatcli.training") / "recipes"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
-
-
 def read_recipe(name: str) -> RecipeFile:
     """A recipe by its name, or by the path of a `.toml` file.
 
@@ -47,8 +41,7 @@ def read_recipe(name: str) -> RecipeFile:
         if name not in packaged():
             near = nearest(name, packaged())
             raise UsageError(f"there is no recipe {name!r}", hint=near or "see hat train --list-recipes")
-        text = (resources.files("hatcli.training") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
-        return parse(text, name=name)
+        return parse(packaged_text(name), name=name)
     try:
         text = Path(name).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -73,7 +66,7 @@ def parse(text: str, *, name: str) -> RecipeFile:
         if key not in kinds:
             hint = nearest(key, list(kinds)) or f"known keys: {', '.join(kinds)}"
             raise UsageError(f"{name}: there is no key {key!r}", hint=hint)
-        values[key] = typed(values[key], kinds[key], what=f"{name}: {key}")
+        values[key] = as_type(values[key], kinds[key], what=f"{name}: {key}")
     return RecipeFile(name=name, about=about.strip(), values=values)
 
 
@@ -83,7 +76,7 @@ def nearest(word: str, known: list[str]) -> str | None:
     return f"did you mean {found[0]}?" if found else None
 
 
-def typed(value: Any, kind: Any, *, what: str) -> Any:
+def as_type(value: Any, kind: Any, *, what: str) -> Any:
     """A TOML value as a field's type: whole numbers serve as numbers, lists become tuples.
 
     Raises:
@@ -94,7 +87,7 @@ def typed(value: Any, kind: Any, *, what: str) -> Any:
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list):
             raise UsageError(f"{what} is not a list")
-        return tuple(typed(part, typing.get_args(kind)[0], what=f"a value in {what}") for part in value)
+        return tuple(as_type(part, typing.get_args(kind)[0], what=f"a value in {what}") for part in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not kind:

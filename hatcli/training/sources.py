@@ -81,7 +81,12 @@ def find_sources(
             else:
                 sources.append(Source(path))
     if not sources:
-        raise UsageError(f"there is no picture in {', '.join(str(place) for place in places)}")
+        raise UsageError(
+            f"there is no picture in {', '.join(str(place) for place in places)}",
+            hint="folders inside folders are looked into with -r"
+            if not recursive
+            else "name a folder of PNG or JPEG files",
+        )
     if small is None:
         return sources
     smalls = [path for path in files_in(small, recursive=recursive) if path.suffix.lower() != ARCHIVE]

@@ -74,7 +74,7 @@ class TrainingState:
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizers.state_dict(),
             "workers": self.workers,
-            "processes": self.group.gathered(own),
+            "processes": self.group.gather(own),
             "step": self.step,
             "seconds": self.seconds,
         }

@@ -20,8 +20,12 @@ from support.training_data import TINY_RECIPE, write_pictures
 from typer.testing import CliRunner, Result
 
 from hatcli.cli import app
+from hatcli.cli.shared import train_options
 from hatcli.cli.views.training import duration
 from hatcli.network import checkpoint
+from hatcli.network.config import preset
+from hatcli.training.recipe import CHOICES as recipe_choices
+from hatcli.training.recipe import SCALES
 
 
 @pytest.fixture
@@ -167,9 +171,9 @@ def test_durations_are_said_in_two_units() -> None:
     assert [duration(at) for at in (12, 245, 12_000, 97_200)] == ["12 s", "4 min 5 s", "3 h 20 min", "1 d 3 h"]
 
 
-def started(folder: Path, output: Path, steps: int) -> subprocess.Popen[str]:
+def started(folder: Path, output: Path, steps: int, *, save_steps: int = 1) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "hatcli", "train", folder, "-o", output, "--recipe", folder.parent / "tiny.toml"]
-    words += ["--steps", steps, "--save-steps", 1, "--device", "cpu", "--threads", 1]
+    words += ["--steps", steps, "--save-steps", save_steps, "--device", "cpu", "--threads", 1]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -220,3 +224,120 @@ def test_a_stopped_run_leaves_its_state_and_weights(folder: Path, tmp_path: Path
     assert stopped is not None
     assert steps_saved(output.with_suffix(".state")) == int(stopped[1])
     assert json.loads(checkpoint.read(output).metadata["recipe"])["steps_done"] == int(stopped[1])
+
+
+def test_weights_and_a_log_without_a_state_are_not_replaced_unasked(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine.safetensors"
+    log = output.with_suffix(".jsonl")
+    assert train(folder, "-o", output, "--steps", 1).exit_code == 0
+    output.with_suffix(".state").unlink()
+    weights, lines = output.read_bytes(), log.read_bytes()
+    assert "mine.safetensors is there, but no mine.state" in refused(train(folder, "-o", output, "--steps", 2), 2)
+    assert (output.read_bytes(), log.read_bytes()) == (weights, lines)
+    output.unlink()
+    assert "mine.jsonl is there" in refused(train(folder, "-o", output, "--steps", 2), 2)
+    assert log.read_bytes() == lines
+    assert train(folder, "-o", output, "--steps", 2, "--overwrite", "--log-steps", 1).exit_code == 0
+    assert [line["step"] for line in lines_of(log)] == [1, 2]
+
+
+@pytest.mark.parametrize("content", ["notes of mine\n", '{"a": 1}\n', "[1, 2]\n", "[" * 100_000 + "\n"])
+@pytest.mark.parametrize("words", [(), ("--overwrite",)])
+def test_a_file_that_is_no_log_is_never_emptied(
+    folder: Path, tmp_path: Path, content: str, words: tuple[str, ...]
+) -> None:
+    output = tmp_path / "mine.safetensors"
+    log = output.with_suffix(".jsonl")
+    log.write_text(content)
+    assert "is not a log of hat train" in refused(train(folder, "-o", output, "--steps", 1, *words), 2)
+    assert log.read_text() == content
+
+
+def test_a_run_killed_before_its_first_step_can_be_begun_again(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "net.safetensors"
+    with started(folder, output, 100_000, save_steps=0) as process:
+        while not output.with_suffix(".jsonl").exists():
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.02)
+        process.kill()
+    assert steps_saved(output.with_suffix(".state")) == 0
+    assert train(folder, "-o", output, "--steps", 1).exit_code == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
+def test_a_disk_that_is_full_ends_in_two_lines_and_the_last_state_stays(folder: Path, tmp_path: Path) -> None:
+    import resource
+
+    output = tmp_path / "net.safetensors"
+    state = output.with_suffix(".state")
+    assert train(folder, "-o", output, "--steps", 1).exit_code == 0
+    saved, size = state.read_bytes(), state.stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, before[1]))
+    try:
+        result = train(folder, "-o", output, "--steps", 3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = refused(result, 5)
+    assert "net.state" in said
+    assert "hint: " in said
+    assert state.read_bytes() == saved
+    assert sorted(path.suffix for path in tmp_path.glob("net.*")) == [".jsonl", ".safetensors", ".state"]
+    assert train(folder, "-o", output, "--steps", 3).exit_code == 0
+
+
+def test_it_starts_from_a_model_by_its_name(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "net.safetensors"
+    small = ("--steps", 1, "--batch", 1, "--patch", 16, "--scale", 2, "--learning-rate", 1e-9)
+    result = train(folder, "-o", output, "--from", "hat-t", *small, recipe="hat-t")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"(\d+) of \1 tensors start from hat-t x2", result.output)
+    assert "no model" in refused(train(folder, "-o", tmp_path / "b.safetensors", "--from", "hat-q", *small), 2)
+    missing = refused(train(folder, "-o", tmp_path / "b.safetensors", "--from", "none.safetensors", *small), 3)
+    assert "none.safetensors" in missing
+
+
+def test_another_scale_and_an_empty_folder_are_refused_with_a_hint(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "net.safetensors"
+    assert "2, 3, 4" in refused(train(folder, "-o", output, "--steps", 1, "--scale", 8), 2)
+    (tmp_path / "empty").mkdir()
+    said = refused(train(tmp_path / "empty", "-o", output, "--steps", 1, recipe="hat-t"), 2)
+    assert "hint: folders inside folders are looked into with -r" in said
+
+
+def test_the_speed_is_told_and_logged(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "net.safetensors"
+    result = train(folder, "-o", output, "--steps", 2, "--log-steps", 1)
+    told = re.search(r"([\d.]+) GFLOP/s, (\d+)% of the (\d+) this machine reaches in fp32", result.output)
+    assert told is not None, result.output
+    assert 0 <= int(told[2]) <= 100
+    assert all(line["gflops"] > 0 for line in lines_of(output.with_suffix(".jsonl")))
+
+
+def test_another_number_of_threads_is_told_and_none_means_the_runs_own(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "net.safetensors"
+    two = ("-o", output, "--batch", 2)
+    assert train(folder, *two, "--steps", 1, "--threads", 2).exit_code == 0
+    assert "--threads" not in train(folder, *two, "--steps", 2).output
+    assert torch.load(output.with_suffix(".state"), weights_only=True)["workers"] == 2
+    assert "had --threads 2 until here and has 1 now" in train(folder, *two, "--steps", 3, "--threads", 1).output
+    assert "--threads must be at least 1" in refused(train(folder, *two, "--steps", 4, "--threads", 0), 2)
+
+
+def test_help_names_the_choices_that_there_are() -> None:
+    said = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).stdout
+    known = {**recipe_choices, "scale": tuple(map(str, SCALES))}
+    for field, values in train_options.CHOICES.items():
+        assert "|".join(values) in said
+        if field in known:
+            assert values == known[field]
+    for name in ("hat-t", "hat-s", "hat", "hat-l"):
+        assert preset(name, upscale=2)
+
+
+def test_recipes_choices_and_models_are_completed() -> None:
+    assert train_options.complete_recipe("hat-t-p") == ["hat-t-photo"]
+    assert "hat-t-photo" in train_options.complete_start("hat-t")
+    words = {"_HAT_COMPLETE": "complete_bash", "COMP_WORDS": "hat train --schedule m", "COMP_CWORD": "3"}
+    done = subprocess.run([sys.executable, "-m", "hatcli"], env={**os.environ, **words}, capture_output=True, text=True)
+    assert done.stdout.split() == ["multistep"]

@@ -33,6 +33,13 @@ sys.argv = ["hat", *sys.argv[2:]]
 from hatcli.__main__ import main
 main()
 """
+OWN_DISKS = """
+import os, sys
+from pathlib import Path
+sys.argv = ["hat", *sys.argv[2:], "-o", str(Path(sys.argv[1]) / os.environ["RANK"] / "net.safetensors")]
+from hatcli.__main__ import main
+main()
+"""
 
 
 def test_a_batch_is_shared_evenly_or_refused() -> None:
@@ -68,9 +75,38 @@ def test_two_processes_end_with_the_same_weights_and_go_on_together(tmp_path: Pa
     processes = torch.load(output.with_suffix(".state"), weights_only=True)["processes"]
     assert processes[0]["batches"] != processes[1]["batches"]
     whole = checkpoint.read(output).state
-    for path in (output, output.with_suffix(".state")):
+    for path in (output, output.with_suffix(".state"), output.with_suffix(".jsonl")):
         path.unlink()
     run(3)
     assert run(6).count("going on from step 3") == 1
     again = checkpoint.read(output).state
     assert all(torch.equal(values, again[name]) for name, values in whole.items())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="gloo on other systems is not promised")
+def test_processes_that_find_different_states_are_refused_at_once(tmp_path: Path) -> None:
+    """As on two machines without a common disk, of which one trained alone before."""
+    folder = write_pictures(tmp_path / "pictures")
+    (tmp_path / "tiny.toml").write_text(TINY_RECIPE + CONSTANT)
+    (tmp_path / "own.py").write_text(OWN_DISKS)
+    for disk in ("0", "1"):
+        (tmp_path / disk).mkdir()
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", 2, "--master-addr", "127.0.0.1"]
+    words = [*launch, "--master-port", 29543, tmp_path / "own.py", tmp_path, "train", folder]
+    words += ["--recipe", tmp_path / "tiny.toml", "--batch", 2, "--device", "cpu", "--steps"]
+
+    def run(steps: int) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = [*map(str, words), str(steps)]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+    assert run(2).returncode == 0
+    assert (tmp_path / "0" / "net.state").exists()
+    assert not (tmp_path / "1" / "net.state").exists()
+    again = run(4)
+    assert again.returncode != 0
+    assert "error: the processes would start at different steps: 2, 0" in again.stderr
+    assert "hint: put the output on a disk that all machines share, or copy the newest net.state" in again.stderr
+    (tmp_path / "1" / "net.state").write_bytes((tmp_path / "0" / "net.state").read_bytes())
+    assert run(4).returncode == 0

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from hatcli.errors import UsageError
-from hatcli.training.reading import packaged, parse, read_recipe
+from hatcli.training.reading import parse, read_recipe
 from hatcli.training.recipe import Recipe
+from hatcli.training.recipes import packaged
 
 
 @pytest.mark.parametrize("name", packaged())

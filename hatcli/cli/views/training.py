@@ -1,13 +1,14 @@
-"""What people see of a training run: recipes, the data's faults, a live table, and how a run is stopped."""
+"""What people see of a training run: recipes, a live table, its speed, and how it is stopped."""
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -15,49 +16,23 @@ from hatcli.cli.shared.console import INTERRUPTED, TERMINATED, Console, Terminat
 
 if TYPE_CHECKING:
     from hatcli.training.loop import TrainingProgress
+    from hatcli.training.outputs import Outputs
     from hatcli.training.recipe import Recipe
-    from hatcli.training.sources import Source
+    from hatcli.training.state import TrainingState
 
-T = TypeVar("T")
 LINE_STEPS = 100  # steps between lines where there is no terminal
 REFRESH = 0.25  # seconds between two looks of the table
+LIMIT_SIDE = 1024  # of the matrices whose product is taken for a CPU's limit: a fifth of a second
 
 
 def list_recipes() -> None:
     """The packaged recipes with a line each, on stdout."""
-    from hatcli.training.reading import packaged, read_recipe
+    from hatcli.training.reading import read_recipe
+    from hatcli.training.recipes import packaged
 
     names = packaged()
     for name in names:
         typer.echo(f"{name:{max(map(len, names))}}  {read_recipe(name).about}")
-
-
-def loaded(pictures: Iterable[T], total: int, what: str, console: Console) -> list[T]:
-    """All of them, with a bar."""
-    result: list[T] = []
-    with console.bars(1) as bars:
-        for number, picture in enumerate(pictures, start=1):
-            result.append(picture)
-            bars.picture(f"{what} {number}/{total}")
-            bars.tiles(number / total, 1, 1)
-    return result
-
-
-def check_data(sources: list[Source], unmatched: list[str], *, scale: int, smallest: int, console: Console) -> None:
-    """Read everything; faults by name and counts on stdout, exit code 1 if there is any."""
-    from hatcli.training.checks import check
-
-    findings = loaded(check(sources, scale=scale, smallest=smallest), len(sources), "checking", console)
-    bad = [finding for finding in findings if finding.problem is not None]
-    told = [
-        str(found.problem) if found.name in str(found.problem) else f"{found.name}: {found.problem}" for found in bad
-    ]
-    for problem in (*unmatched, *told):
-        typer.echo(show(problem))
-    area = sum(finding.megapixels for finding in findings)
-    typer.echo(f"{len(findings) - len(bad)} pictures can be used, {area:.1f} MP; {len(unmatched) + len(bad)} cannot")
-    if unmatched or bad:
-        raise typer.Exit(1)
 
 
 class Stopping:
@@ -84,60 +59,118 @@ class Stopping:
         self._console.say("stopping after this step; once more stops at once")
 
 
-@contextmanager
-def watched(console: Console, recipe: Recipe) -> Iterator[Callable[[TrainingProgress], None]]:
-    """Progress as a table that renews itself on a terminal, else as a line now and then."""
-    if not console.progress:
-        yield lambda progress: _line(progress, console)
-        return
-    from rich.console import Console as RichConsole
-    from rich.live import Live
+@dataclass
+class RunView:
+    """A run as people follow it.
 
-    seen: dict[str, Any] = {"at": 0.0, "psnr": None, "best": None, "loss": None}
-    with Live(console=RichConsole(stderr=True, highlight=False), auto_refresh=False) as live:
+    Attributes:
+        limit: what this machine reaches in fp32, in GFLOP/s; None where nobody looks.
+        last: the step shown last.
+    """
 
-        def update(progress: TrainingProgress) -> None:
-            smooth = seen["loss"]
-            seen["loss"] = progress.loss if smooth is None else 0.98 * smooth + 0.02 * progress.loss
-            if progress.psnr is not None:
-                seen["psnr"], seen["best"] = progress.psnr, max(progress.psnr, seen["best"] or 0.0)
-            if time.monotonic() - seen["at"] > REFRESH or progress.done >= 1:
-                seen["at"] = time.monotonic()
-                live.update(
-                    _table(progress, recipe, loss=seen["loss"], psnr=seen["psnr"], best=seen["best"]), refresh=True
-                )
+    recipe: Recipe
+    console: Console
+    limit: float | None
+    last: TrainingProgress | None = None
 
-        yield update
+    @contextmanager
+    def watch(self) -> Iterator[Callable[[TrainingProgress], None]]:
+        """Progress as a table that renews itself on a terminal, else as a line now and then."""
+        if not self.console.progress:
+            yield self._say
+            return
+        from rich.console import Console as RichConsole
+        from rich.live import Live
+
+        seen = _Seen()
+        with Live(console=RichConsole(stderr=True, highlight=False), auto_refresh=False) as live:
+
+            def update(progress: TrainingProgress) -> None:
+                self.last = progress
+                seen.take_in(progress)
+                if time.monotonic() - seen.shown > REFRESH or progress.done >= 1:
+                    seen.shown = time.monotonic()
+                    live.update(self._table(progress, seen), refresh=True)
+
+            yield update
+
+    def end(self, state: TrainingState, outputs: Outputs, *, stopped: bool) -> None:
+        """How fast it was, where it ended, and how it goes on."""
+        if self.last is not None:
+            busy = f"the network was busy {1 - self.last.waiting:.1%} of the time, the rest waited for data"
+            self.console.say(f"{busy}; {self.speed(self.last)}")
+        name = show(outputs.state.name)
+        if stopped:
+            self.console.say(f"stopped after step {state.step}; the same command goes on from there ({name})")
+        else:
+            self.console.say(f"wrote {show(outputs.weights)} after {state.step} steps; {name} can go on from here")
+
+    def speed(self, progress: TrainingProgress) -> str:
+        """`57 GFLOP/s, 40% of what this machine reaches`."""
+        measured = f"{progress.gflops:.1f} GFLOP/s"
+        if not self.limit:
+            return measured
+        return f"{measured}, {progress.gflops / self.limit:.0%} of the {self.limit:.0f} this machine reaches in fp32"
+
+    def _table(self, progress: TrainingProgress, seen: _Seen) -> Any:
+        """The rows of the live table."""
+        from rich.table import Table
+
+        recipe = self.recipe
+        steps = f"{progress.step}" if not recipe.steps else f"{progress.step} of {recipe.steps}"
+        psnr = "not measured yet" if seen.psnr is None else f"{seen.psnr:.2f} dB (best {seen.best:.2f})"
+        rows = {
+            "step": f"{steps} ({progress.done:.1%})",
+            "loss": f"{seen.loss:.5f}",
+            "PSNR": psnr,
+            "learning rate": f"{progress.rate:.2e}",
+            "speed": f"{progress.images_per_second:.1f} images/s, {self.speed(progress)}",
+            "waiting for data": f"{progress.waiting:.1%} of the time",
+            "time left": duration(seconds_left(progress)),
+        }
+        table = Table(title=f"{recipe.preset} x{recipe.scale}", show_header=False, title_justify="left")
+        for name, value in rows.items():
+            table.add_row(name, value)
+        return table
+
+    def _say(self, progress: TrainingProgress) -> None:
+        """A line at every validation and every hundred steps."""
+        self.last = progress
+        if progress.psnr is None and progress.step % LINE_STEPS:
+            return
+        measured = "" if progress.psnr is None else f", {progress.psnr:.2f} dB"
+        self.console.say(
+            f"step {progress.step}, loss {progress.loss:.4f}{measured}, {progress.images_per_second:.1f} images/s, "
+            f"{self.speed(progress)}, {duration(seconds_left(progress))} left"
+        )
 
 
-def _table(progress: TrainingProgress, recipe: Recipe, *, loss: float, psnr: float | None, best: float | None) -> Any:
-    """The rows of the live table."""
-    from rich.table import Table
+@dataclass
+class _Seen:
+    """What the live table remembers: a smooth loss, the last and the best PSNR, when it was drawn."""
 
-    steps = f"{progress.step}" if not recipe.steps else f"{progress.step} of {recipe.steps}"
-    rows = {
-        "step": f"{steps} ({progress.done:.1%})",
-        "loss": f"{loss:.5f}",
-        "PSNR": "not measured yet" if psnr is None else f"{psnr:.2f} dB (best {best:.2f})",
-        "learning rate": f"{progress.rate:.2e}",
-        "speed": f"{progress.images_per_second:.1f} images/s",
-        "waiting for data": f"{progress.waiting:.1%} of the time",
-        "time left": duration(seconds_left(progress)),
-    }
-    table = Table(title=f"{recipe.preset} x{recipe.scale}", show_header=False, title_justify="left")
-    for name, value in rows.items():
-        table.add_row(name, value)
-    return table
+    loss: float | None = None
+    psnr: float | None = None
+    best: float = 0.0
+    shown: float = 0.0
+
+    def take_in(self, progress: TrainingProgress) -> None:
+        self.loss = progress.loss if self.loss is None else 0.98 * self.loss + 0.02 * progress.loss
+        if progress.psnr is not None:
+            self.psnr, self.best = progress.psnr, max(progress.psnr, self.best)
 
 
-def _line(progress: TrainingProgress, console: Console) -> None:
-    if progress.psnr is None and progress.step % LINE_STEPS:
-        return
-    measured = "" if progress.psnr is None else f", {progress.psnr:.2f} dB"
-    console.say(
-        f"step {progress.step}, loss {progress.loss:.4f}{measured}, {progress.images_per_second:.1f} images/s, "
-        f"{duration(seconds_left(progress))} left"
-    )
+def machine_limit(state: TrainingState) -> float:
+    """What the run's device reaches in fp32 with the run's threads, in GFLOP/s."""
+    import torch
+
+    from hatcli.evaluation.speed import MATRIX, product_rate
+    from hatcli.training.workers import torch_threads
+
+    if state.device.type != "cpu":
+        return product_rate(state.device, torch.float32, side=MATRIX)
+    with torch_threads(state.workers):
+        return product_rate(state.device, torch.float32, side=LIMIT_SIDE)
 
 
 def seconds_left(progress: TrainingProgress) -> float:

@@ -1,0 +1,36 @@
+"""How much of the machine a training run leaves to other programs: the process's priority."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import psutil
+
+LOWEST = 19
+ON_BATTERY = 10  # what a run takes off its own priority when nobody said anything
+
+
+def on_battery() -> bool:
+    """Whether this machine runs on its battery now; False where it has none or does not say."""
+    look = getattr(psutil, "sensors_battery", None)  # not there on every system
+    battery = look() if look is not None else None
+    return battery is not None and battery.power_plugged is False
+
+
+def lower_priority(nice: int | None) -> int:
+    """Let other programs go first, from here on and in threads started after; what was taken off, 0 to 19.
+
+    Args:
+        nice: as in nice(1): 0 leaves the priority as it is, 19 takes only what nobody else wants. None: 10 when the
+            machine runs on its battery, else 0.
+    """
+    wanted = nice if nice is not None else ON_BATTERY if on_battery() else 0
+    if wanted == 0:
+        return 0
+    if sys.platform == "win32":
+        idle, below = psutil.IDLE_PRIORITY_CLASS, psutil.BELOW_NORMAL_PRIORITY_CLASS
+        psutil.Process().nice(idle if wanted > ON_BATTERY else below)
+    else:
+        os.nice(wanted)
+    return wanted
