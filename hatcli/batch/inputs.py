@@ -6,6 +6,7 @@ import codecs
 import errno
 import glob
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,7 +216,7 @@ class _Search:
             for file in self._walk(path):
                 yield from self._if_picture(file)
         elif typed and not os.path.exists(path):  # noqa: PTH110
-            raise UsageError(f"there is no file {path}", hint="check the spelling; quote names with spaces")
+            raise _missing(name)
         elif typed:
             yield _Candidate(InputFile(path, Path(path.name)), typed)
         else:
@@ -286,3 +287,12 @@ def _listed(path: Path) -> Iterator[str]:
     else:
         text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
     yield from (line for given in text.split("\n") if (line := given.removesuffix("\r")).strip())
+
+
+def _missing(name: str) -> UsageError:
+    """What to say of a name that nothing has."""
+    if re.match(r"[a-z][a-z0-9+.-]*://", name, flags=re.IGNORECASE):
+        return UsageError(
+            f"{name} is a URL, and pictures are read from files", hint=f"fetch it first: curl -LO '{name}'"
+        )
+    return UsageError(f"there is no file {Path(name)}", hint="check the spelling; quote names with spaces")

@@ -55,6 +55,9 @@ _MAGIC = (
     (b"%!PS", "PostScript"),
     (b"\xc5\xd0\xd3\xc6", "PostScript"),
     (b"version https://git-lfs", "Git LFS pointer"),
+    (b"\x1aE\xdf\xa3", "video"),  # Matroska, WebM
+    (b"\0\0\x01\xba", "video"),  # MPEG
+    (b"FLV\x01", "video"),
 )
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _RAW_BRANDS = {b"crx "}
@@ -84,6 +87,8 @@ def identify(head: bytes) -> str | None:
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
+    if head[:4] == b"RIFF" and head[8:11] == b"AVI":
+        return "video"
     if head[4:8] == b"ftyp":
         return _iso_brand(head)
     if re.match(rb"P[1-6fF]\s", head):
@@ -116,6 +121,8 @@ def refusal(name: str | None) -> Refusal:
         return Refusal("it is a web page, not a picture", "download the picture itself again")
     if name in ("SVG", "PDF", "PostScript"):
         return Refusal(f"{name} holds drawings, not pixels", "render it to a PNG of the wanted size instead")
+    if name == "video":
+        return Refusal("it is a video, not a picture", "take its frames: ffmpeg -i FILM frames/%06d.png")
     if name == "camera raw":
         return Refusal("it is a camera raw file", "develop it to TIFF or JPEG first")
     return Refusal(f"{title(name)} pictures cannot be read", "convert it to PNG or JPEG first")

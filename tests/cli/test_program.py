@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import re
@@ -18,6 +19,7 @@ from support.commands import PHOTO, refused
 from typer.testing import CliRunner
 
 from hatcli.cli import app
+from hatcli.cli.commands.upscale import upscale
 from hatcli.cli.shared import console
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX shells and signals")
@@ -158,6 +160,71 @@ def test_ctrl_c_five_times_leaves_no_traceback(photo: Path, weights: Path) -> No
     for path in photo.parent.glob("out/*.png"):
         with Image.open(path) as image:
             image.load()
+
+
+def test_help_breaks_nothing_inside_a_word_at_60_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERMINAL_WIDTH", "60")
+    shown = CliRunner().invoke(app, ["upscale", "--help"]).stdout
+    assert max(len(line) for line in shown.splitlines()) <= 60
+    assert "…" not in shown
+    words = set(re.sub(r"[│╭╮╰╯─]", " ", shown).split())
+    parameters = inspect.signature(upscale).parameters.values()
+    told = " ".join(parameter.annotation.__metadata__[0].help or "" for parameter in parameters)
+    assert "transparency:" in told.lower()
+    assert set(told.split()) <= words
+    assert "<str>" not in shown
+
+
+@pytest.mark.parametrize(
+    ("option", "word", "ends"),
+    [
+        ("--format", "w", "webp"),
+        ("--device", "cu", "cuda:1"),
+        ("--model", "hat-t", "hat-t"),
+        ("-n", "real", "real-hat"),
+    ],
+)
+def test_a_shell_completes_names(option: str, word: str, ends: str) -> None:
+    environment = {"_HAT_COMPLETE": "complete_bash", "COMP_WORDS": f"hat upscale {option} {word}", "COMP_CWORD": "3"}
+    told = CliRunner().invoke(app, [], prog_name="hat", env=environment)
+    assert ends in told.stdout.split()
+    assert all(line.startswith(word) for line in told.stdout.split())
+
+
+@pytest.mark.parametrize("scale", ["2", "x2", "2x", "X2", "2.0"])
+def test_a_factor_may_be_written_as_people_do(photo: Path, weights: Path, scale: str) -> None:
+    assert CliRunner().invoke(app, ["photo.png", "-s", scale, "-n", str(weights)]).exit_code == 0
+    with Image.open(photo.with_name("photo_x2.png")) as large:
+        assert large.size == (24, 20)
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        (["photo.png", "-s", "big"], "--scale big is not a factor", "--scale 4"),
+        (["photo.png", "-o", "newdir"], "newdir has no ending", "in / for a folder"),
+        (["photo.png", "-o", "x.jxl"], "x.jxl has no ending", ".png .jpg .webp .tif .avif .gif .bmp"),
+        (["https://example.org/a.png"], "https://example.org/a.png is a URL", "curl"),
+        (["photo.png", "photo2.png", "-o", "z.png"], "one file z.png", "z.png/"),
+        (["photo.png", "-j", "0"], "--jobs", "default"),
+    ],
+)
+def test_what_newcomers_type_is_understood(photo: Path, weights: Path, words: list[str], error: str, hint: str) -> None:
+    shutil.copy(photo, photo.with_name("photo2.png"))
+    result = CliRunner().invoke(app, [*words, "-n", str(weights)])
+    assert error in refused(result, 2)
+    assert hint in result.stderr.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    "head", [b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", b"\x1aE\xdf\xa3" + bytes(30), b"RIFF\0\0\0\0AVI LIST"]
+)
+def test_a_video_is_named_as_one(photo: Path, weights: Path, head: bytes) -> None:
+    photo.with_name("film.mov").write_bytes(head + bytes(100))
+    result = CliRunner().invoke(app, ["film.mov", "-o", "out.png", "-n", str(weights)])
+    assert "it is a video" in refused(result, 1)
+    assert "ffmpeg" in result.stderr
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

@@ -1,72 +1,35 @@
-"""`hat upscale`: options to settings, jobs to outcomes, outcomes to lines and an exit code."""
+"""`hat upscale`: options to a plan, the plan to a run, the run to a view."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Console, command, show
-from hatcli.cli.shared.devices import choose_device, run_settings
 from hatcli.cli.shared.fetching import open_model
-from hatcli.errors import UsageError
+from hatcli.cli.shared.groups import grouped
+from hatcli.cli.shared.option_groups import Running, Talk
+from hatcli.cli.shared.upscale_options import Content, Course, Files, Size
 
 if TYPE_CHECKING:
     from hatcli.batch.inputs import Found
     from hatcli.batch.jobs import Look
     from hatcli.upscaling.size import Target
 
-MOST_MEGAPIXELS = 1_000_000
-
 
 @command
+@grouped
 def upscale(
-    inputs: options.Inputs = None,
-    more_inputs: options.MoreInputs = None,
-    output: options.Output = None,
-    recursive: options.Recursive = False,
-    follow_links: options.FollowLinks = False,
-    suffix: options.Suffix = "_x{scale}",
-    name: options.Name = None,
-    file_format: options.FileFormat = "same",
-    overwrite: options.Overwrite = False,
-    skip_existing: options.SkipExisting = False,
-    ignore_free_space: options.IgnoreFreeSpace = False,
-    scale: options.Scale = None,
-    width: options.Width = None,
-    height: options.Height = None,
-    long_edge: options.LongEdge = None,
-    short_edge: options.ShortEdge = None,
-    megapixels: options.Megapixels = None,
-    only_if_smaller: options.OnlyIfSmaller = False,
+    files: Files,
+    size: Size,
+    *,
     model: options.ModelName = "auto",
     offline: options.Offline = False,
-    tta: options.Ensemble = False,
-    device: options.Device = "auto",
-    cpu: options.Cpu = False,
-    precision: options.Precision = "auto",
-    fp32: options.Fp32 = False,
-    tile: options.Tile = "auto",
-    overlap: options.Overlap = 32,
-    max_memory: options.MaxMemory = None,
-    threads: options.Threads = None,
-    writers: options.Jobs = 2,
-    quality: options.Quality = None,
-    lossless: options.Lossless = False,
-    compression: options.Compression = None,
-    frames: options.Frames = None,
-    alpha: options.Alpha = "model",
-    keep_color: options.KeepColor = False,
-    strip_metadata: options.StripMetadata = False,
-    dpi: options.Dpi = "keep",
-    max_megapixels: options.MaxPixels = None,
-    dry_run: options.DryRun = False,
-    as_json: options.AsJson = False,
-    fail_fast: options.FailFast = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    no_progress: options.NoProgress = False,
+    running: Running,
+    content: Content,
+    course: Course,
+    talk: Talk,
 ) -> None:
     """Enlarge pictures.
 
@@ -75,73 +38,58 @@ def upscale(
     hat upscale photo.jpg -o big.webp --width 3840   exactly 3840 pixels wide
     hat upscale holiday/ -r -o large/ --scale 2      a mirrored tree
     """
-    named = [*(inputs or []), *(more_inputs or [])]
-    if not named:
-        raise UsageError("no picture was named", hint="hat upscale photo.png --scale 4")
-    if as_json and output == "-":
-        raise UsageError("--json and the picture cannot both go to stdout", hint="write the picture to a file")
-    if overwrite and skip_existing:
-        raise UsageError("--overwrite and --skip-existing contradict each other", hint="give one of them")
+    files.check()
+    console = course.console(talk, files)
 
     from hatcli.batch.decoder import DecoderProcess
-    from hatcli.image.decode import DEFAULT_MAX_PIXELS
 
-    max_pixels = DEFAULT_MAX_PIXELS if max_megapixels is None else pixels(max_megapixels)
     with ExitStack() as opened:
-        decoder = DecoderProcess(max_pixels=max_pixels)
+        decoder = DecoderProcess(max_pixels=content.max_pixels())
         opened.callback(decoder.close)
         decoder.start()  # it gets ready while PyTorch is imported here
 
         from hatcli.atomic import sweep
         from hatcli.batch import checks
-        from hatcli.batch.inputs import STREAM, find
+        from hatcli.batch.inputs import find
         from hatcli.batch.jobs import plan_jobs
-        from hatcli.batch.naming import Naming
         from hatcli.batch.plan import Plan, journals_of, to_do
         from hatcli.batch.room import check_room
         from hatcli.cli.views.reporting import Reporter
-        from hatcli.image.encode import EncodeOptions
         from hatcli.models.opening import AUTO
-        from hatcli.upscaling.size import Target
         from hatcli.upscaling.upscaler import Upscaler
 
-        console = Console(quiet=quiet or output == "-", verbose=verbose, progress=not no_progress)
         plan = Plan(
-            target=Target(scale, width, height, long_edge, short_edge, megapixels),
-            format=format_name(file_format),
-            options=EncodeOptions(
-                quality=quality,
-                lossless=lossless,
-                compression=compression,
-                strip_metadata=strip_metadata,
-                dpi=dots_an_inch(dpi),
-            ),
-            overwrite=overwrite,
-            skip_existing=skip_existing,
-            only_if_smaller=only_if_smaller,
-            max_pixels=max_pixels,
-            fail_fast=fail_fast,
-            frames=frames,
-            writers=writers,
+            target=size.target(),
+            format=files.format(),
+            options=content.encoding(),
+            overwrite=files.overwrite,
+            skip_existing=files.skip_existing,
+            only_if_smaller=size.only_if_smaller,
+            max_pixels=content.max_pixels(),
+            fail_fast=course.fail_fast,
+            frames=content.frames,
+            writers=course.writers,
         )
-        settings = run_settings(
-            tile, overlap=overlap, tta=tta, alpha=alpha, max_memory=max_memory, keep_color=keep_color
-        )
-        naming = Naming(suffix=suffix, name=name, format=plan.format)
-        folder = Path(output) if output and output != STREAM else None
+        settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
+        naming = files.naming()
         found = find(
-            named, recursive=recursive, naming=naming, output=folder, follow_links=follow_links, look=decoder.look
+            files.named,
+            recursive=files.recursive,
+            naming=naming,
+            output=files.folder,
+            follow_links=files.follow_links,
+            look=decoder.look,
         )
-        choice = choose_device("cpu" if cpu else device, "fp32" if fp32 else precision, threads)
+        choice = running.choice()
         factors = [] if model == AUTO else wanted_factors(plan.target, found, decoder.look)
         networks = open_model(model, factors, console, offline=offline)
         upscaler = Upscaler(networks, choice=choice, settings=settings)
-        jobs = plan_jobs(found, output, naming, plan, upscaler, look=decoder.look)
+        jobs = plan_jobs(found, files.output, naming, plan, upscaler, look=decoder.look)
         journals = journals_of(jobs, upscaler, plan, networks)
         checks.refuse_existing(jobs, plan, journals)
         tell_found(found, console)
-        reporter = Reporter(console, as_json=as_json)
-        if dry_run:
+        reporter = Reporter(console, as_json=course.as_json)
+        if course.dry_run:
             reporter.dry_run(jobs, found, upscaler, plan, networks, journals, decoder)
             return
         checks.check_targets(jobs)
@@ -152,7 +100,7 @@ def upscale(
             size_of=lambda info: upscaler.suited(
                 info.width, info.height, jpeg_quality=info.jpeg_quality, target=plan.target
             ).plan(info.width, info.height, plan.target),
-            ignore=ignore_free_space,
+            ignore=files.ignore_free_space,
         )
         for note in notes:
             console.say(f"note: {show(note)}")
@@ -169,40 +117,6 @@ def tell_found(found: Found, console: Console) -> None:
         console.say(f"note: {show(remark)}")
     for detail in found.details:
         console.detail(show(detail))
-
-
-def pixels(megapixels: float) -> int:
-    """`--max-megapixels` to pixels."""
-    if not 0 < megapixels <= MOST_MEGAPIXELS:
-        raise UsageError(
-            f"--max-megapixels {megapixels:g} is not above 0 and at most {MOST_MEGAPIXELS}", hint="179 is the default"
-        )
-    return max(1, int(megapixels * 1e6))
-
-
-def format_name(text: str) -> str | None:
-    """`--format` to an encoder's name; None for `same`."""
-    from hatcli.image import encode
-
-    if text.lower() == "same":
-        return None
-    name = encode.format_for(text)
-    if name is None:
-        raise UsageError(f"there is no format {text!r}", hint="use same, png, jpeg, webp, tiff, avif, bmp or gif")
-    return name
-
-
-def dots_an_inch(text: str) -> float | None:
-    """`--dpi` to a number; None for `keep`."""
-    if text.lower() == "keep":
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 65535:
-        raise UsageError(f"--dpi {text} is neither 'keep' nor a resolution", hint="try --dpi 300")
-    return value
 
 
 def wanted_factors(target: Target, found: Found, look: Look) -> list[int]:

@@ -25,12 +25,20 @@ class Running:
     fp32: options.Fp32 = False
     tile: options.Tile = "auto"
     overlap: options.Overlap = 32
+    tile_pad: options.TilePad = None
     max_memory: options.MaxMemory = None
     threads: options.Threads = None
 
-    def settings(self, *, alpha: str = "drop") -> Settings:
+    def settings(self, *, alpha: str = "drop", keep_color: bool = False) -> Settings:
         """Settings of an Upscaler."""
-        return run_settings(self.tile, overlap=self.overlap, tta=self.tta, alpha=alpha, max_memory=self.max_memory)
+        return run_settings(
+            self.tile,
+            overlap=self.overlap if self.tile_pad is None else self.tile_pad,
+            tta=self.tta,
+            alpha=alpha,
+            max_memory=self.max_memory,
+            keep_color=keep_color,
+        )
 
     def choice(self) -> DeviceChoice:
         """Device and precision; sets PyTorch's threads if asked."""

@@ -1,0 +1,180 @@
+"""The options of `hat upscale` in groups, and what each group means."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hatcli.cli.shared import options
+from hatcli.cli.shared.console import Console
+from hatcli.cli.shared.option_groups import Talk
+from hatcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from hatcli.batch.naming import Naming
+    from hatcli.image.encode import EncodeOptions
+    from hatcli.upscaling.size import Target
+
+STDOUT = "-"
+MOST_MEGAPIXELS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Files:
+    """Which pictures, and where their results go."""
+
+    inputs: options.Inputs = None
+    more_inputs: options.MoreInputs = None
+    output: options.Output = None
+    recursive: options.Recursive = False
+    follow_links: options.FollowLinks = False
+    suffix: options.Suffix = "_x{scale}"
+    name: options.Name = None
+    file_format: options.FileFormat = "same"
+    overwrite: options.Overwrite = False
+    skip_existing: options.SkipExisting = False
+    ignore_free_space: options.IgnoreFreeSpace = False
+
+    @property
+    def named(self) -> list[str]:
+        """The inputs as they were typed."""
+        return [*(self.inputs or []), *(self.more_inputs or [])]
+
+    @property
+    def folder(self) -> Path | None:
+        """What results go to, unless it is stdout."""
+        return Path(self.output) if self.output and self.output != STDOUT else None
+
+    def check(self) -> None:
+        """Refuse what contradicts itself."""
+        if not self.named:
+            raise UsageError("no picture was named", hint="hat upscale photo.png --scale 4")
+        if self.overwrite and self.skip_existing:
+            raise UsageError("--overwrite and --skip-existing contradict each other", hint="give one of them")
+
+    def format(self) -> str | None:
+        """An encoder's name; None for `same`."""
+        from hatcli.image import encode
+
+        if self.file_format.lower() == "same":
+            return None
+        name = encode.format_for(self.file_format)
+        if name is None:
+            raise UsageError(
+                f"there is no format {self.file_format!r} to write",
+                hint=f"use {', '.join(options.FORMATS[:-1])} or {options.FORMATS[-1]}",
+            )
+        return name
+
+    def naming(self) -> Naming:
+        """How results are called."""
+        from hatcli.batch.naming import Naming
+
+        return Naming(suffix=self.suffix, name=self.name, format=self.format())
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large results become."""
+
+    scale: options.Scale = None
+    width: options.Width = None
+    height: options.Height = None
+    long_edge: options.LongEdge = None
+    short_edge: options.ShortEdge = None
+    megapixels: options.Megapixels = None
+    only_if_smaller: options.OnlyIfSmaller = False
+
+    def target(self) -> Target:
+        """The one size that is meant."""
+        from hatcli.upscaling.size import Target
+
+        scale = None if self.scale is None else factor(self.scale)
+        return Target(scale, self.width, self.height, self.long_edge, self.short_edge, self.megapixels)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What of a picture is read, kept and written."""
+
+    quality: options.Quality = None
+    lossless: options.Lossless = False
+    compression: options.Compression = None
+    frames: options.Frames = None
+    alpha: options.Alpha = "model"
+    keep_color: options.KeepColor = False
+    strip_metadata: options.StripMetadata = False
+    dpi: options.Dpi = "keep"
+    max_megapixels: options.MaxPixels = None
+
+    def encoding(self) -> EncodeOptions:
+        """Options of the encoder."""
+        from hatcli.image.encode import EncodeOptions
+
+        return EncodeOptions(
+            quality=self.quality,
+            lossless=self.lossless,
+            compression=self.compression,
+            strip_metadata=self.strip_metadata,
+            dpi=dots_an_inch(self.dpi),
+        )
+
+    def max_pixels(self) -> int:
+        """The largest input that is opened."""
+        from hatcli.image.decode import DEFAULT_MAX_PIXELS
+
+        if self.max_megapixels is None:
+            return DEFAULT_MAX_PIXELS
+        if not 0 < self.max_megapixels <= MOST_MEGAPIXELS:
+            raise UsageError(
+                f"--max-megapixels {self.max_megapixels:g} is not above 0 and at most {MOST_MEGAPIXELS}",
+                hint="179 is the default",
+            )
+        return max(1, int(self.max_megapixels * 1e6))
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a run goes."""
+
+    writers: options.Jobs = 2
+    dry_run: options.DryRun = False
+    as_json: options.AsJson = False
+    fail_fast: options.FailFast = False
+
+    def console(self, talk: Talk, files: Files) -> Console:
+        """For people; silent where a picture goes to stdout."""
+        if self.writers < 1:
+            raise UsageError("--jobs must be at least 1", hint="2 is the default")
+        if self.as_json and files.output == STDOUT:
+            raise UsageError("--json and the picture cannot both go to stdout", hint="write the picture to a file")
+        return Console(quiet=talk.quiet or files.output == STDOUT, verbose=talk.verbose, progress=not talk.no_progress)
+
+
+def factor(text: str) -> float:
+    """`4`, `x4`, `4x` or `2.5` to a number.
+
+    Raises:
+        UsageError: it is none.
+    """
+    match = re.fullmatch(r"\s*[x×]?\s*([0-9]*[.,]?[0-9]+|[0-9]+[.,])\s*[x×]?\s*", text, flags=re.IGNORECASE)
+    value = float(match[1].replace(",", ".")) if match else math.nan
+    if not math.isfinite(value):
+        raise UsageError(f"--scale {text} is not a factor", hint="try --scale 4, or --width 3840 for a size in pixels")
+    return value
+
+
+def dots_an_inch(text: str) -> float | None:
+    """`--dpi` to a number; None for `keep`."""
+    if text.lower() == "keep":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 65535:
+        raise UsageError(f"--dpi {text} is neither 'keep' nor a resolution", hint="try --dpi 300")
+    return value
