@@ -414,12 +414,16 @@ class Upscaler:
 
     def tiles(self, width: int, height: int, scale: int, *, bits: int = 8) -> int:
         """How many tiles a pass over a picture of this size takes with the memory that is free now."""
+        return self.tile_plan(width, height, scale, bits=bits).count
+
+    def tile_plan(self, width: int, height: int, scale: int, *, bits: int = 8) -> tiling.TilePlan:
+        """The tiles of a pass over a picture of this size with the memory that is free now."""
         held = (6 if bits == 8 else 12) * height * width * scale**2
         run = _Pass(scale, self.choice.dtype_for(bits), held, report=lambda progress: progress)
         side = self._first_tile(run, height, width) or max(height, width)
         overlap = min(self.settings.overlap, side // 2)
         window = window_of(self._masters[scale])
-        return tiling.plan(height, width, tile=side, overlap=overlap, window=window).count
+        return tiling.plan(height, width, tile=side, overlap=overlap, window=window)
 
 
 def _forward(network: nn.Module, image: Tensor) -> Generator[float, None, Tensor]:

@@ -206,7 +206,9 @@ FIELDS = {
         "input", "output", "source_width", "source_height", "width", "height", "passes", "tiles", "frames",
         "model", "jpeg_quality", "whole_image_bytes", "file_bytes", "seconds",
     },
-    "estimate": {"pictures", "seconds", "file_bytes", "done", "skipped", "failed"},
+    "estimate": {
+        "pictures", "seconds", "seconds_range", "file_bytes", "file_bytes_range", "done", "skipped", "failed",
+    },
     "summary": {
         "done", "skipped", "failed", "not_started", "passed_over", "seconds", "megapixels_per_second", "device",
         "model", "failures",

@@ -15,6 +15,7 @@ from hatcli.errors import HatError, InputError
 
 if TYPE_CHECKING:
     from hatcli.batch.decoder import Decoder
+    from hatcli.batch.estimate import Estimator
     from hatcli.batch.inputs import Found
     from hatcli.batch.journal import Journal
     from hatcli.batch.plan import Job, Plan
@@ -234,7 +235,12 @@ class Reporter:
 
         self._start(jobs, upscaler, plan, opened)
         self._unreadable(found)
-        seconds_for = estimate.calibrated(upscaler)
+        estimator = estimate.Estimator(
+            upscaler,
+            plan.target,
+            plan.options,
+            load=lambda path: decoder.load(path, name=str(path)).picture,
+        )
         seconds, size, pictures = 0.0, 0, 0
         for job in jobs:
             output = "stdout" if job.output is None else str(job.output)
@@ -245,12 +251,10 @@ class Reporter:
                 self._emit("skipped", input=job.source.label, output=output, reason=reason)
             else:
                 try:
-                    facts = planned(job, job.source.path, upscaler, plan, decoder)
+                    facts, takes = planned(job, job.source.path, upscaler, plan, decoder, estimator)
                 except HatError as error:
                     self._failed(job.source.label, error)
                     continue
-                takes = seconds_for(facts["source_width"], facts["source_height"], tuple(facts["passes"]))
-                takes *= facts["frames"]
                 seconds, size, pictures = seconds + takes, size + facts["file_bytes"], pictures + 1
                 self._emit("plan", input=job.source.label, output=output, **facts, seconds=round(takes, 3))
                 self._say_planned(job.source.label, output, facts)
@@ -261,10 +265,20 @@ class Reporter:
                     target=plan.target,
                 )
                 self._remark(job.source.label, suited.model, jpeg_quality=facts["jpeg_quality"])
-        self._emit("estimate", pictures=pictures, seconds=round(seconds, 3), file_bytes=size, **self.counts)
+        times, sizes = estimate.span(seconds, estimate.TIME_SLACK), estimate.span(size, estimate.SIZE_SLACK)
+        self._emit(
+            "estimate",
+            pictures=pictures,
+            seconds=round(seconds, 3),
+            seconds_range=[round(bound, 3) for bound in times],
+            file_bytes=size,
+            file_bytes_range=[round(bound) for bound in sizes],
+            **self.counts,
+        )
         self.console.say(
             f"{pictures} to do, {self.counts['skipped']} to skip, {self.counts['failed']} that cannot be done; "
-            f"about {length(seconds)} on {upscaler.choice.device} and {size / 1e6:.1f} MB on the disk"
+            f"{length(times[0])} to {length(times[1])} on {upscaler.choice.device} and {sizes[0] / 1e6:.1f} to "
+            f"{sizes[1] / 1e6:.1f} MB on the disk"
         )
         if code := exit_code([error for _, error in self.failures], len(jobs)):
             raise typer.Exit(code)
@@ -291,13 +305,14 @@ def prefixed(error: HatError, source: str) -> HatError:
     return HatError(message, hint=error.hint)
 
 
-def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan, decoder: Decoder) -> dict[str, Any]:
-    """What enlarging a job's picture will mean, told from its header: sizes, passes, tiles, memory, disk.
+def planned(
+    job: Job, source: Path, upscaler: Upscaler, plan: Plan, decoder: Decoder, estimator: Estimator
+) -> tuple[dict[str, Any], float]:
+    """What enlarging a job's picture will mean: sizes, passes, tiles, memory, disk; and the seconds it will take.
 
     Raises:
         HatError: it cannot be done.
     """
-    from hatcli.batch import estimate
     from hatcli.batch.naming import check_ending
     from hatcli.image import animation, encode
 
@@ -323,7 +338,8 @@ def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan, decoder: Dec
     if size.passes:
         tiles = upscaler.tiles(info.width, info.height, size.passes[0], bits=info.bits)
         memory = upscaler.whole_bytes(info.width, info.height, size.passes[0], bits=info.bits)
-    return {
+    takes = estimator.of(source, info, size, container)
+    facts = {
         "source_width": info.width,
         "source_height": info.height,
         "width": size.width,
@@ -334,8 +350,9 @@ def planned(job: Job, source: Path, upscaler: Upscaler, plan: Plan, decoder: Dec
         "tiles": tiles,
         "whole_image_bytes": memory,
         "frames": frames,
-        "file_bytes": frames * estimate.file_bytes(container, width=size.width, height=size.height, bits=info.bits),
+        "file_bytes": frames * takes.file_bytes,
     }
+    return facts, frames * takes.seconds
 
 
 def length(seconds: float) -> str:
