@@ -53,7 +53,32 @@ def test_bench_prints_a_row_a_network_and_the_limit() -> None:
     assert facts["limits"]["fp32"] > 0
     assert [row["network"] for row in facts["results"]] == ["hat fp32"]
     assert CliRunner().invoke(app, [*arguments, "--markdown"]).stdout.startswith("| model")
-    assert CliRunner().invoke(app, ["bench", "--sizes", "large"]).exit_code == 2
+
+
+def test_bench_says_once_what_is_running() -> None:
+    arguments = ["bench", "-n", "hat-t", "--sizes", "8,16", "--repeats", "2", "--no-reference"]
+    said = CliRunner().invoke(app, arguments).stderr
+    assert said.count("running") == 1
+    assert "hat-t x4 at 8, 16 pixels, 2 times each" in said
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--sizes", "large"], "is not a list of sizes"),
+        (["--sizes", "0"], "is not a list of sizes"),
+        (["--precision", "fp16"], "there is no precision fp16"),
+        (["--repeats", "0"], "--repeats must be at least 1"),
+        (["-n", "hat-xxl"], "hat-xxl"),
+        (["-n", ","], "no model was named"),
+        (["-s", "5"], "upscale 5"),
+    ],
+)
+def test_bench_refuses_what_cannot_be_meant(wrong: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, ["bench", *wrong])
+    assert result.exit_code == 2
+    assert [line.split(":")[0] for line in result.stderr.splitlines() if "running" not in line] == ["error", "hint"]
+    assert said in result.stderr
 
 
 def test_contestants_take_turns_and_ratios_refer_to_the_reference() -> None:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hatcli.cli.shared import options
-from hatcli.cli.shared.console import Console, command
-from hatcli.errors import UsageError
+from hatcli.cli.shared.console import command, show
+from hatcli.cli.shared.groups import grouped
+from hatcli.cli.shared.option_groups import Talk
+from hatcli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
-    from hatcli.evaluation.speed import Contestant, Limits, Timing
+    from hatcli.evaluation.speed import Contestant
 
-Models = Annotated[str, typer.Option("-n", "--models", help="Shapes: hat-t, hat-s, hat, hat-l; weights are random.")]
-Sides = Annotated[str, typer.Option("--sizes", help="Sides of square inputs in pixels.")]
-NativeScale = Annotated[int, typer.Option("-s", "--scale", help="Native factor: 2, 3 or 4.")]
+Models = Annotated[
+    str,
+    typer.Option("-n", "--models", help="Shapes; their weights are random.", metavar="hat-t|hat-s|hat|hat-l,..."),
+]
+Sides = Annotated[str, typer.Option("--sizes", help="Sides of square inputs in pixels.", metavar="N,...")]
+NativeScale = Annotated[int, typer.Option("-s", "--scale", help="Native factor.", metavar="2|3|4")]
 Repeats = Annotated[int, typer.Option("--repeats", help="Runs of each; medians are shown.")]
 Reference = Annotated[bool, typer.Option("--reference/--no-reference", help="Time spandrel's HAT too, if installed.")]
+Precision = Annotated[str, typer.Option("--precision", help="Of the networks.", metavar="fp32|bf16|both")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="A Markdown table on stdout.")]
 
 
 @command
+@grouped
 def bench(
     models: Models = "hat-t,hat",
     sizes: Sides = "64,128,256",
@@ -31,37 +37,54 @@ def bench(
     repeats: Repeats = 3,
     reference: Reference = True,
     device: options.Device = "auto",
-    precision: Annotated[str, typer.Option("--precision", help="fp32, bf16 or both.")] = "fp32",
+    precision: Precision = "fp32",
     threads: options.Threads = None,
-    as_json: options.AsJson = False,
+    as_json: AsJson = False,
     markdown: Markdown = False,
-    quiet: options.Quiet = False,
+    *,
+    talk: Talk,
 ) -> None:
     """Measure speed and memory on this machine, side by side with the machine's limit and the reference network.
 
     Weights are random, since speed does not depend on them: nothing is downloaded.
     """
     from hatcli.cli.shared.devices import choose_device
-    from hatcli.evaluation.speed import Timing, compete, measure_limits
+    from hatcli.cli.views.speeds import raced, tell
+    from hatcli.evaluation.speed import measure_limits
 
     if precision not in ("fp32", "bf16", "both"):
-        raise UsageError(f"there is no precision {precision!r}", hint="use fp32, bf16 or both")
+        raise UsageError(f"there is no precision {precision}", hint="use fp32, bf16 or both")
     if repeats < 1:
-        raise UsageError("--repeats must be at least 1")
+        raise UsageError("--repeats must be at least 1", hint="3 gives a median")
     sides = numbers(sizes)
-    console = Console(quiet=quiet)
+    shapes = known_shapes(models, scale)
+    console = talk.console()
     choice = choose_device(device, "fp32", threads)
     limits = measure_limits(choice.device)
+    said = f"{', '.join(shapes)} x{scale} at {', '.join(map(str, sides))} pixels"
+    console.say(f"running {show(said)}, {repeats} times each on {choice.device}")
     rows: list[dict[str, Any]] = []
-    for shape in [name.strip() for name in models.split(",") if name.strip()]:
-        entrants = contestants(shape, scale, precision=precision, device=choice.device, reference=reference)
-        for side in sides:
-            for event in compete(entrants, side, device=choice.device, repeats=repeats):
-                if isinstance(event, Timing):
-                    rows.append(row(shape, scale, event))
-                else:
-                    console.say(f"running {event} at {side} x {side}")
-    show(rows, limits, str(choice.device), as_json=as_json, markdown=markdown)
+    with console.bars(len(shapes) * len(sides)) as bars:
+        for shape in shapes:
+            entrants = contestants(shape, scale, precision=precision, device=choice.device, reference=reference)
+            for side in sides:
+                rows += raced(entrants, f"{shape} x{scale}", side, bars, device=choice.device, repeats=repeats)
+    tell(rows, limits, str(choice.device), as_json=as_json, markdown=markdown)
+
+
+def known_shapes(text: str, scale: int) -> list[str]:
+    """`hat-t,hat` to names of shapes that there are at this factor."""
+    from hatcli.network.config import preset
+
+    shapes = [name.strip() for name in text.split(",") if name.strip()]
+    if not shapes:
+        raise UsageError("no model was named", hint="try -n hat-t")
+    for shape in shapes:
+        try:
+            preset(shape, upscale=scale)
+        except WeightsError as error:
+            raise UsageError(error.message, hint=error.hint or "use 2, 3 or 4 for --scale") from None
+    return shapes
 
 
 def numbers(text: str) -> list[int]:
@@ -100,57 +123,3 @@ def contestants(shape: str, scale: int, *, precision: str, device: Any, referenc
             copy.to(device, dtype, memory_format=torch.channels_last)
             found.append(Contestant(f"hat {name}", inference(copy), work, dtype))
     return found
-
-
-def row(shape: str, scale: int, timing: Timing) -> dict[str, Any]:
-    """One line of the table, as JSON values."""
-    return {
-        "model": f"{shape} x{scale}",
-        "network": timing.name,
-        "side": timing.side,
-        "seconds": round(timing.seconds, 4),
-        "megapixels_per_second": round(timing.megapixels_per_second, 4),
-        "gflops": None if timing.gflops is None else round(timing.gflops, 1),
-        "share_of_limit": None if timing.share is None else round(timing.share, 3),
-        "peak_bytes": timing.peak,
-        "times_the_reference": None if timing.ratio is None else round(timing.ratio, 2),
-    }
-
-
-def show(rows: list[dict[str, Any]], limits: Limits, device: str, *, as_json: bool, markdown: bool) -> None:
-    """The table on stdout in the wanted form."""
-    if as_json:
-        facts = {
-            "device": device,
-            "limits": {"fp32": limits.fp32, "bf16": limits.bf16, "bandwidth": limits.bandwidth},
-            "results": rows,
-        }
-        typer.echo(json.dumps(facts, indent=1))
-        return
-    head = ("model", "network", "input", "seconds", "MP/s", "GFLOP/s", "of limit", "peak MB", "speed-up")
-    lines = [head, *(cells(entry) for entry in rows)]
-    if markdown:
-        lines.insert(1, ("---",) * len(head))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    for line in lines:
-        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        typer.echo(f"| {' | '.join(padded)} |" if markdown else "  ".join(padded).rstrip())
-    sys.stdout.flush()
-    bf16 = "no bf16 in hardware" if limits.bf16 is None else f"{limits.bf16:.0f} GFLOP/s bf16"
-    typer.echo(f"\nlimit of {device}: {limits.fp32:.0f} GFLOP/s fp32, {bf16}, {limits.bandwidth:.0f} GB/s")
-
-
-def cells(entry: dict[str, Any]) -> tuple[str, ...]:
-    """One row for people."""
-    share, ratio = entry["share_of_limit"], entry["times_the_reference"]
-    return (
-        entry["model"],
-        entry["network"],
-        f"{entry['side']} x {entry['side']}",
-        f"{entry['seconds']:.2f}",
-        f"{entry['megapixels_per_second']:.3f}",
-        "" if entry["gflops"] is None else f"{entry['gflops']:.0f}",
-        "" if share is None else f"{share:.0%}",
-        f"{entry['peak_bytes'] / 1e6:.0f}",
-        "" if ratio is None else f"{ratio:.2f} x",
-    )
