@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hatcli.errors import UsageError
+from hatcli.errors import InputError, UsageError
 
 LARGEST_WHOLE = 1 << 24  # pixels of a result that is compared whole: 4096 x 4096
 PART = 1 << 23  # pixels of what is compared of larger ones: seconds of work with a small model, some megabytes
@@ -28,10 +28,38 @@ class Crop:
     def __str__(self) -> str:
         return f"{self.width} x {self.height} pixels at {self.left},{self.top}"
 
+    def is_all(self, pixels: NDArray[Any]) -> bool:
+        """Whether it is the whole of `[H, W, C]`."""
+        return self == Crop(0, 0, pixels.shape[1], pixels.shape[0])
+
     def of(self, pixels: NDArray[Any], scale: int = 1) -> NDArray[Any]:
         """The part of `[H, W, C]`, or of a picture `scale` times as large as the one the crop was chosen in."""
         top, left = self.top * scale, self.left * scale
         return pixels[top : top + self.height * scale, left : left + self.width * scale]
+
+
+def chosen_part(low: NDArray[np.uint8], text: str | None, *, scale: int, truth: NDArray[Any] | None = None) -> Crop:
+    """What is compared of a picture `[h, w, C]`.
+
+    Args:
+        text: `off` for all of it, a part as `parse` takes it, or None: all, or of a large one the most detailed part.
+        truth: the large original, whose size must fit.
+
+    Raises:
+        UsageError: the text is no part of the picture.
+        InputError: the truth has another size.
+    """
+    height, width = low.shape[:2]
+    if truth is not None and truth.shape[:2] != (height * scale, width * scale):
+        raise InputError(
+            f"the truth has {truth.shape[1]} x {truth.shape[0]} pixels, not {width * scale} x {height * scale}",
+            hint="give the factor between the two with --scale",
+        )
+    if text is not None and text.lower() != "off":
+        return parse(text, width=width, height=height)
+    if text is not None or height * width * scale**2 <= LARGEST_WHOLE:
+        return Crop(0, 0, width, height)
+    return most_detailed(low, area=PART // scale**2)
 
 
 def parse(text: str, *, width: int, height: int) -> Crop:

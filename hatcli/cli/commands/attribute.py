@@ -9,7 +9,7 @@ import typer
 
 from hatcli.cli.shared import options
 from hatcli.cli.shared.attribution_options import Look
-from hatcli.cli.shared.console import Console, command, show
+from hatcli.cli.shared.console import Console, command, print_result, show
 from hatcli.cli.shared.devices import choose_device
 from hatcli.cli.shared.fetching import open_model
 from hatcli.cli.shared.groups import grouped
@@ -104,7 +104,7 @@ def attribute(
     text = document(findings, settings)
     page = save_all(findings, folder, title=f"{show(image.name)} x{factor}", settings=said, numbers=text)
     if as_json:
-        typer.echo(text)
+        print_result(text)
     else:
         tell(findings, page, console)
 

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hatcli.cli.shared import options
-from hatcli.cli.shared.console import Console, command, show
+from hatcli.cli.shared.console import Console, command, print_result, show
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.opening import open_models
 from hatcli.cli.shared.option_groups import Running, Talk
 from hatcli.cli.shared.pictures import eight_bits, read_picture, refuse_existing, write
-from hatcli.errors import InputError, UsageError
+from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
     from hatcli.attribution.compare import Shown
-    from hatcli.attribution.crops import Crop
     from hatcli.attribution.viewer import Pixels
     from hatcli.upscaling.upscaler import Upscaler
 
@@ -82,6 +81,7 @@ def compare(
     hat compare small.png --models hat-t --truth large.png     with PSNR and SSIM
     """
     from hatcli.attribution import compare as comparing
+    from hatcli.attribution.crops import chosen_part
 
     target = output or image.with_name(f"{image.stem}_compare.html")
     if target.suffix.lower() not in (".html", ".htm"):
@@ -92,7 +92,9 @@ def compare(
     small = read_picture(image, console)
     whole = eight_bits(small)
     original = eight_bits(read_picture(truth, console)) if truth is not None else None
-    part = chosen_part(crop, whole, original, scale, console)
+    part = chosen_part(whole, crop, scale=scale, truth=original)
+    if crop is None and not part.is_all(whole):
+        console.say(f"comparing {part}, where most detail is; --crop off takes all of it")
     low, large = part.of(whole), part.of(original, scale) if original is not None else None
     settings, choice = running.settings(), running.choice()
     opened = open_models(models, scale, console, offline=offline, jpeg_quality=small.jpeg_quality)
@@ -101,16 +103,15 @@ def compare(
 
     upscalers = {label: Upscaler(model, choice=choice, settings=settings) for label, model in opened}
     shown = enlarged(low, upscalers, scale, console)
-    kept = None if not lossless else True
-    notes = [] if low.shape == whole.shape else [f"{part} of {whole.shape[1]} x {whole.shape[0]}."]
+    notes = [] if part.is_all(whole) else [f"{part} of {whole.shape[1]} x {whole.shape[0]}."]
     title = f"{show(image.name)} x{scale}"
-    text = comparing.page(shown, title=title, truth=large, border=scale, lossless=kept, notes=notes)
+    text = comparing.page(shown, title=title, truth=large, border=scale, lossless=lossless or None, notes=notes)
     sheet = io.BytesIO()
     comparing.contact_sheet(shown, truth=large, border=scale).save(sheet, "PNG", compress_level=3)
     write(target, text.encode("utf-8"))
     write(sheet_file, sheet.getvalue())
-    typer.echo(show(target))
-    typer.echo(show(sheet_file))
+    print_result(show(target))
+    print_result(show(sheet_file))
 
 
 def sheet_beside(page: Path, *inputs: Path | None) -> Path:
@@ -118,25 +119,6 @@ def sheet_beside(page: Path, *inputs: Path | None) -> Path:
     sheet = page.with_suffix(".png")
     taken = {path.resolve() for path in inputs if path is not None}
     return page.with_name(f"{page.stem}_sheet.png") if sheet.resolve() in taken else sheet
-
-
-def chosen_part(text: str | None, low: Pixels, truth: Pixels | None, scale: int, console: Console) -> Crop:
-    """What is compared of the picture; that it is not all of it is said."""
-    from hatcli.attribution.crops import LARGEST_WHOLE, PART, Crop, most_detailed, parse
-
-    height, width = low.shape[:2]
-    if truth is not None and truth.shape[:2] != (height * scale, width * scale):
-        raise InputError(
-            f"the truth has {truth.shape[1]} x {truth.shape[0]} pixels, not {width * scale} x {height * scale}",
-            hint="give the factor between the two with --scale",
-        )
-    if text is not None and text.lower() != "off":
-        return parse(text, width=width, height=height)
-    if text is not None or height * width * scale**2 <= LARGEST_WHOLE:
-        return Crop(0, 0, width, height)
-    part = most_detailed(low, area=PART // scale**2)
-    console.say(f"comparing {part}, where most detail is; --crop off takes all {width} x {height}")
-    return part
 
 
 def enlarged(low: Pixels, upscalers: dict[str, Upscaler], scale: int, console: Console) -> list[Shown]:

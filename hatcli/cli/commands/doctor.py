@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hatcli.cli.shared.console import command
+from hatcli.cli.shared.console import command, print_result
 
 PACKAGES = ("torch", "numpy", "pillow", "opencv-python-headless", "safetensors", "huggingface-hub", "spandrel")
 
@@ -21,14 +21,14 @@ def doctor(
     """Show device, precision, memory, versions and installed models, and say what to do next."""
     facts = examine()
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        print_result(json.dumps(facts, indent=2))
         return
     for name, value in facts.items():
         text = ", ".join(f"{key} {entry}" for key, entry in value.items()) if isinstance(value, dict) else value
         lines = text if isinstance(text, list) else [text]
-        typer.echo(f"{name.replace('_', ' '):<12} {lines[0] if lines else 'none'}")
+        print_result(f"{name.replace('_', ' '):<12} {lines[0] if lines else 'none'}")
         for line in lines[1:]:
-            typer.echo(f"{'':<12} {line}")
+            print_result(f"{'':<12} {line}")
 
 
 def examine() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hatcli.cli.shared import options
-from hatcli.cli.shared.console import command, show
+from hatcli.cli.shared.console import command, print_result, show
 from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def plot(
     plots.require()
     missing = next((path for path in files if not path.exists()), None)
     if missing is not None:
-        raise UsageError(f"there is no file {missing}")
+        raise UsageError(
+            f"there is no file {missing}", hint="give what `hat evaluate --json` printed, or a training log"
+        )
     folder = output or files[0].parent
     runs, sets = gathered(files)
     targets = [folder / name for name in [*([training_name(list(runs))] if runs else []), *sets]]
@@ -61,7 +63,7 @@ def plot(
     for name, results in sets.items():
         written += plots.evaluation_plot(results, folder / name)
     for path in written:
-        typer.echo(show(path))
+        print_result(show(path))
 
 
 def gathered(files: list[Path]) -> tuple[dict[str, list[Row]], dict[str, Row]]:

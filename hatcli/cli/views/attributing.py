@@ -7,12 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from hatcli.attribution.findings import Finding
 from hatcli.attribution.lam import Window
 from hatcli.attribution.subject import Subject
-from hatcli.cli.shared.console import Bars, Console, show
+from hatcli.cli.shared.console import Bars, Console, print_result, show
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,5 +55,5 @@ def tell(findings: Sequence[Finding], page: Path, console: Console) -> None:
     """A line a network on stdout, and where the page is."""
     for finding in findings:
         index = finding.attribution.diffusion_index
-        typer.echo(f"{show(finding.name)}  diffusion index {index:.2f}{finding.mean_text}")
+        print_result(f"{show(finding.name)}  diffusion index {index:.2f}{finding.mean_text}")
     console.say(f"see {show(page)}")

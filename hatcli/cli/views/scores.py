@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hatcli.cli.shared.console import Console, show
+from hatcli.cli.shared.console import Console, print_result, show
 from hatcli.cli.views.enlarging import through_upscaler
 from hatcli.evaluation import card, tables
 from hatcli.evaluation.benchmarks import Benchmark, ResultFolder
@@ -65,5 +65,4 @@ def printable(table: Table) -> Table:
 def write_out(text: str) -> None:
     """Lines on stdout, whatever its encoding."""
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    sys.stdout.flush()
+    print_result(text.encode(encoding, "backslashreplace").decode(encoding))
