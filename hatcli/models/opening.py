@@ -141,12 +141,6 @@ def names_file(name: str) -> bool:
     return name.lower().endswith(FILE_ENDINGS) or "/" in name or "\\" in name
 
 
-def known_names(beginning: str = "") -> list[str]:
-    """What can follow `-n` and begins so, files apart: `auto` and the catalogue's names, the installed ones first."""
-    installed = [entry.name for entry in catalog.installed()]
-    return [name for name in dict.fromkeys((AUTO, *installed, *catalog.names())) if name.startswith(beginning)]
-
-
 def _of(entries: list[Entry]) -> Model:
     """The model of these installed files."""
     paths = {entry.scale: catalog.installed_path(entry) for entry in entries}

@@ -133,6 +133,35 @@ def test_list_shows_every_name_and_what_is_here(tiny: Published) -> None:
     assert len(hat("models", "list", "--installed").stdout.splitlines()) == 2
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_the_list_stays_a_table_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    result = hat("models", "list")
+    head, *rows = result.stdout.splitlines()
+    assert all(len(line) <= width for line in result.stdout.splitlines())
+    assert all(len(line) <= 60 for line in result.stderr.splitlines())
+    assert len(rows) == len(catalog.names())
+    assert head.split()[0] == "MODEL"
+    assert {"SET5", "URBAN100", "HERE"} <= set(head.split())
+    assert ("LICENCE" in head) is (width > 80)
+    starts = [head.index(word) for word in head.split()]
+    assert all(row[start - 1] == " " and row[start] != " " for row in rows for start in starts[1:])
+
+
+def test_the_list_has_our_own_models_psnr() -> None:
+    (own,) = [line for line in hat("models", "list").stdout.splitlines() if line.startswith("hat-t ")]
+    (score,) = [score for score in catalog.resolve("hat-t-x4").scores if score.dataset == "Set5"]
+    assert f" {score.psnr:.2f} " in own
+
+
+def test_show_breaks_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = set(hat("models", "show", "hat-l", "-s", "4").stdout.split())
+    monkeypatch.setenv("COLUMNS", "60")
+    narrow = hat("models", "show", "hat-l", "-s", "4").stdout
+    assert set(narrow.split()) == words
+    assert all(len(line) <= 60 for line in narrow.splitlines() if " " in line[14:])
+
+
 def test_list_as_json_holds_every_fact_and_null_for_unknown(tiny: Published) -> None:
     hat("download", "tiny")
     listed = {entry["id"]: entry for entry in json.loads(hat("models", "list", "--json").stdout)}

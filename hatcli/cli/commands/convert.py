@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 
 from hatcli.cli.shared import options
-from hatcli.cli.shared.console import Console, command
+from hatcli.cli.shared.console import Console, command, print_result
 from hatcli.errors import UsageError
 
 
 @command
 def convert(
-    source: Annotated[str, typer.Argument(help="A .pth or .safetensors file with HAT weights.", metavar="IN")],
+    source: Annotated[Path, typer.Argument(help="A .pth or .safetensors file with HAT weights.", metavar="IN")],
     target: Annotated[
-        str | None, typer.Argument(help="The .safetensors file to write; without it, beside IN.", metavar="OUT")
+        Path | None, typer.Argument(help="The .safetensors file to write; without it, beside IN.", metavar="OUT")
     ] = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
@@ -30,11 +30,10 @@ def convert(
     from hatcli.network import checkpoint
 
     console = Console(quiet=quiet, verbose=verbose)
-    path = Path(source)
-    output = Path(target) if target is not None else path.with_suffix(".safetensors")
-    check_output(path, output, overwrite=overwrite)
-    opened = checkpoint.read(path)
-    sha256 = receipt.digest(path)
+    output = target if target is not None else source.with_suffix(".safetensors")
+    check_output(source, output, overwrite=overwrite)
+    opened = checkpoint.read(source)
+    sha256 = receipt.digest(source)
     metadata = {key: value for key, value in opened.metadata.items() if key != checkpoint.CONFIG_KEY}
     metadata["source_sha256"] = sha256
     known = next((entry for entry in catalog.entries() if entry.sha256 == sha256), None)
@@ -48,7 +47,7 @@ def convert(
         f"a HAT for x{config.upscale}: {count:,} parameters, {sum(config.depths)} blocks, {config.embed_dim} wide"
     )
     console.detail(config.to_json())
-    typer.echo(str(output))
+    print_result(str(output))
 
 
 def check_output(source: Path, output: Path, *, overwrite: bool) -> None:

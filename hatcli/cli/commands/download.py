@@ -8,27 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hatcli.cli.shared import options
-from hatcli.cli.shared.console import Console, command
+from hatcli.cli.shared.console import Console, command, print_result
+from hatcli.cli.shared.fetching import announce, bring
+from hatcli.cli.shared.model_options import Names, OneScale
 from hatcli.errors import HatError, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from hatcli.models.catalog import Entry
-
-
-def known_names(incomplete: str) -> list[str]:
-    """The catalogue's names that begin so, for the shell."""
-    from hatcli.models import catalog
-
-    return [name for name in catalog.names() if name.startswith(incomplete)]
-
-
-Names = Annotated[
-    list[str] | None,
-    typer.Argument(help="Models, such as hat, real-hat or hat-s-x2.", metavar="NAME", autocompletion=known_names),
-]
-OneScale = Annotated[
-    int | None, typer.Option("-s", "--scale", help="Only the weights for this factor.", show_default=False)
-]
 
 
 @command
@@ -65,7 +51,8 @@ def download(
     failed: list[HatError] = []
     for entry in chosen:
         try:
-            typer.echo(str(_bring(entry, console, from_path=from_path, allow_unverified=allow_unverified)))
+            file = None if from_path is None else published_copy(entry, Path(from_path))
+            print_result(str(bring(entry, console, file=file, allow_unverified=allow_unverified)))
         except WeightsError as error:  # the others may well be reachable
             if len(chosen) == 1:
                 raise
@@ -97,44 +84,6 @@ def choose(names: list[str], *, everything: bool, scale: int | None) -> list[Ent
     return list(found.values())
 
 
-def announce(entries: list[Entry], console: Console) -> None:
-    """Sizes, authors and licences of what is not here yet."""
-    from hatcli.models import catalog
-    from hatcli.models import download as downloads
-
-    missing = [entry for entry in entries if not catalog.is_installed(entry)]
-    for entry in missing:
-        console.say(f"{entry.id}: {megabytes(downloads.expected_bytes(entry))}, {licence(entry)}, by {entry.author}")
-    for note in dict.fromkeys(entry.licence_note for entry in missing if entry.licence_note):
-        console.say(f"note: {note}")
-    if len(missing) > 1:
-        console.say(f"together {megabytes(sum(downloads.expected_bytes(entry) or 0 for entry in missing))}")
-
-
-def licence(entry: Entry) -> str:
-    """The licence and the one thing people ask about it."""
-    allowed = {True: "commercial use allowed", False: "no commercial use", None: "commercial use unclear"}
-    return f"{entry.licence} ({allowed[entry.commercial]})"
-
-
-def megabytes(count: int | None) -> str:
-    """Bytes as people say them."""
-    return "unknown size" if count is None else f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
-
-
-def _bring(entry: Entry, console: Console, *, from_path: str | None, allow_unverified: bool) -> Path:
-    from hatcli.models import download as downloads
-
-    if from_path is None:
-        work = downloads.fetch(entry, allow_unverified=allow_unverified)
-    else:
-        source = Path(from_path)
-        file = source / entry.filename if source.is_dir() else source
-        work = downloads.install(entry, file, allow_unverified=allow_unverified)
-    with console.transfer(entry.id) as bar:
-        while True:
-            try:
-                progress = next(work)
-            except StopIteration as end:
-                return Path(end.value)
-            bar(progress.stage, progress.done, progress.total)
+def published_copy(entry: Entry, named: Path) -> Path:
+    """The file that `--from` means for a model: itself, or the one of the published name in a folder."""
+    return named / entry.filename if named.is_dir() else named

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
+import textwrap
 from dataclasses import asdict
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hatcli.cli.commands.download import Names, OneScale, known_names, licence, megabytes
 from hatcli.cli.shared import options
-from hatcli.cli.shared.console import Console, command
+from hatcli.cli.shared.completion import catalog_names
+from hatcli.cli.shared.console import Console, command, print_result
+from hatcli.cli.shared.fetching import licence, megabytes
+from hatcli.cli.shared.model_options import Names, OneScale
 from hatcli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -18,7 +23,9 @@ if TYPE_CHECKING:
 
 models = typer.Typer(name="models", help="List, show, verify and remove models.", rich_markup_mode=None)
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON array on stdout.")]
-REFERENCE = ("Urban100", 4)  # the set and factor whose published PSNR stands in the table
+REFERENCES, REFERENCE_SCALE = ("Set5", "Urban100"), 4  # the sets and the factor whose PSNR stands in the table
+SPARE = ("PARAMETERS", "LICENCE", "SIZE", "FACTORS", "FOR")  # columns that a narrow terminal goes without, in order
+GAP = "  "
 TASKS = {"bicubic": "clean", "photo": "JPEGs", "real": "photos"}
 
 
@@ -40,15 +47,27 @@ def list_models(
 
     entries = [entry for entry in catalog.entries() if catalog.is_installed(entry) or not installed]
     if as_json:
-        typer.echo(json.dumps([facts(entry) for entry in entries], indent=1))
+        print_result(json.dumps([facts(entry) for entry in entries], indent=1))
         return
     families = [[entry for entry in entries if entry.name == name] for name in catalog.names()]
-    head = ("MODEL", "FACTORS", "FOR", "PARAMETERS", "PSNR", "SIZE", "LICENCE", "HERE")
-    rows = [head, *(_row(family) for family in families if family)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    Console().say(f"PSNR: published, dB, {REFERENCE[0]} x{REFERENCE[1]}, Y channel. More: hat models show NAME")
+    rows = [_row(family) for family in families if family]
+    for line in fitted(rows, width=get_terminal_size((sys.maxsize, 0)).columns):
+        print_result(line)
+    console = Console()
+    console.say(f"{' and '.join(name.upper() for name in REFERENCES)}: PSNR at x{REFERENCE_SCALE} in dB, Y channel,")
+    console.say("as published; hat-t's as measured. hat models show NAME")
+
+
+def fitted(rows: list[dict[str, str]], *, width: int) -> list[str]:
+    """Rows as lines of a table, without the columns that matter least where they do not all fit into `width`."""
+    columns = list(rows[0]) if rows else []
+    for spare in ("", *SPARE):
+        columns = [name for name in columns if name != spare]
+        widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
+        if sum(widths.values()) + len(GAP) * (len(columns) - 1) <= width:
+            break
+    table = [dict(zip(columns, columns, strict=True)), *rows]
+    return [GAP.join(row[name].ljust(widths[name]) for name in columns).rstrip() for row in table]
 
 
 @models.command("show")
@@ -57,13 +76,27 @@ def show_models(names: Names = None, scale: OneScale = None, as_json: AsJson = F
     """Show everything known about models."""
     entries = _named(names, scale)
     if as_json:
-        typer.echo(json.dumps([facts(entry) for entry in entries], indent=1))
+        print_result(json.dumps([facts(entry) for entry in entries], indent=1))
         return
+    width = get_terminal_size((sys.maxsize, 0)).columns
     for number, entry in enumerate(entries):
         if number:
-            typer.echo()
+            print_result("")
         for name, value in _described(entry):
-            typer.echo(f"{name:<13} {value}")
+            print_result(hanging(name, value, width=width))
+
+
+def hanging(name: str, value: str, *, width: int) -> str:
+    """A name and its value, whose further lines begin below its first; words stay whole."""
+    indent = " " * 14
+    return textwrap.fill(
+        value,
+        width=max(width, 30),
+        initial_indent=f"{name:<13} ",
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 @models.command("verify")
@@ -87,7 +120,7 @@ def verify_models(
         size = path.stat().st_size
         with console.transfer(entry.id) as bar:
             verdict = _finish(receipt.verify(entry), lambda done, bar=bar, size=size: bar("verifying", done, size))
-        typer.echo(f"{entry.id} {verdict}")
+        print_result(f"{entry.id} {verdict}")
         if verdict == "changed":
             changed.append(entry.id)
     if changed:
@@ -115,7 +148,8 @@ def remove_models(names: Names = None, scale: OneScale = None, quiet: options.Qu
 @command
 def path_of_models(
     name: Annotated[
-        str | None, typer.Argument(help="A model; without it, the folder of all.", autocompletion=known_names)
+        str | None,
+        typer.Argument(help="A model; without it, the folder of all.", metavar="NAME", autocompletion=catalog_names),
     ] = None,
     scale: OneScale = None,
 ) -> None:
@@ -123,13 +157,13 @@ def path_of_models(
     from hatcli.models import catalog, store
 
     if name is None:
-        typer.echo(str(store.root()))
+        print_result(str(store.root()))
         return
     entry = catalog.resolve(name, scale=scale)
     path = catalog.installed_path(entry)
     if path is None:
         raise WeightsError(f"{entry.id} is not installed", hint=f"hat download {entry.id}")
-    typer.echo(str(path))
+    print_result(str(path))
 
 
 def facts(entry: Entry) -> dict[str, Any]:
@@ -154,24 +188,24 @@ def _named(names: list[str] | None, scale: int | None) -> list[Entry]:
     return entries
 
 
-def _row(family: list[Entry]) -> tuple[str, ...]:
+def _row(family: list[Entry]) -> dict[str, str]:
     from hatcli.models import catalog, download
 
     last = family[-1]
     here = ",".join(f"x{entry.scale}" for entry in family if catalog.is_installed(entry))
-    scores = [score for score in last.scores if (score.dataset, last.scale) == REFERENCE]
+    scores = {score.dataset: f"{score.psnr:.2f}" for score in last.scores if last.scale == REFERENCE_SCALE}
     size = download.expected_bytes(last)
     path = catalog.installed_path(last) if size is None and catalog.is_installed(last) else None
-    return (
-        last.name,
-        ",".join(f"x{entry.scale}" for entry in family),
-        TASKS[last.task],
-        f"{last.parameters / 1e6:.1f}M" if last.parameters is not None else "-",
-        f"{scores[0].psnr:.2f}" if scores else "-",
-        megabytes(size if path is None else path.stat().st_size) if size is not None or path is not None else "-",
-        last.licence,
-        here or "-",
-    )
+    return {
+        "MODEL": last.name,
+        "FACTORS": ",".join(f"x{entry.scale}" for entry in family),
+        "FOR": TASKS[last.task],
+        "PARAMETERS": f"{last.parameters / 1e6:.1f}M" if last.parameters is not None else "-",
+        **{name.upper(): scores.get(name, "-") for name in REFERENCES},
+        "SIZE": megabytes(size if path is None else path.stat().st_size) if size or path is not None else "-",
+        "LICENCE": last.licence,
+        "HERE": here or "-",
+    }
 
 
 def _described(entry: Entry) -> list[tuple[str, str]]:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from hatcli.cli.shared import completion
+
 FILES, SIZE, MODEL = "Input and output", "Size", "Model"
 SPEED, PICTURE, RUN = "Speed and memory", "Picture", "Run"
 FORMATS = ("same", "png", "jpeg", "webp", "tiff", "avif", "bmp", "gif")
@@ -37,12 +39,6 @@ def completed(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
         return [choice for choice in choices if choice.startswith(incomplete)]
 
     return beginning
-
-
-def _models(incomplete: str) -> list[str]:
-    from hatcli.models.opening import known_names
-
-    return known_names(incomplete)
 
 
 Inputs = Annotated[
@@ -108,7 +104,7 @@ ModelName = Annotated[
         "-m",
         "--model",
         value="NAME",
-        choices=_models,
+        choices=completion.model_names,
     ),
 ]
 Offline = Annotated[bool, _switch(MODEL, "Never use the network.", "--offline")]
