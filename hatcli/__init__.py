@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from hatcli.api import load, read, write
     from hatcli.errors import HatError
     from hatcli.image.picture import Picture
+    from hatcli.upscaling.settings import Settings
     from hatcli.upscaling.size import Target
-    from hatcli.upscaling.upscaler import Settings, Upscaler
+    from hatcli.upscaling.upscaler import Upscaler
 
 _HOMES = {
     "load": "hatcli.api",
@@ -28,7 +29,7 @@ _HOMES = {
     "write": "hatcli.api",
     "HatError": "hatcli.errors",
     "Picture": "hatcli.image.picture",
-    "Settings": "hatcli.upscaling.upscaler",
+    "Settings": "hatcli.upscaling.settings",
     "Target": "hatcli.upscaling.size",
     "Upscaler": "hatcli.upscaling.upscaler",
 }

@@ -9,8 +9,9 @@ from hatcli.image import decode
 from hatcli.image.picture import Picture
 from hatcli.models import opening
 from hatcli.upscaling.device import choose
+from hatcli.upscaling.settings import Settings
 from hatcli.upscaling.size import Target
-from hatcli.upscaling.upscaler import Settings, Upscaler
+from hatcli.upscaling.upscaler import Upscaler
 
 
 def load(

@@ -14,7 +14,8 @@ from hatcli.image.picture import Picture
 from hatcli.network.hat import HAT
 from hatcli.training.data import AnyPair, Pixels
 from hatcli.upscaling.device import DeviceChoice
-from hatcli.upscaling.upscaler import Settings, Upscaler
+from hatcli.upscaling.settings import Settings
+from hatcli.upscaling.upscaler import Upscaler
 
 LONGEST_STEM = 80  # characters of a picture's own name
 LARGEST_PSNR = 100.0  # dB, instead of infinity where a picture is met exactly

@@ -1,6 +1,6 @@
 """Pictures as streams of rows: where a stage gets the rows it needs, resizing, rounding; knows no network.
 
-A stage takes a `Source`, asks it for rows that never move back up, and yields `Rows` from the top to the bottom. So
+A stage takes a `RowSource`, asks it for rows that never move back up, and yields `Rows` from the top to the bottom. So
 of a picture of any height, only the rows that some stage still needs are in memory.
 """
 
@@ -42,7 +42,7 @@ class Strip:
 Stream = Iterator[Progress | Rows]
 
 
-class Source(Protocol):
+class RowSource(Protocol):
     """A picture whose rows can be had once, from the top to the bottom."""
 
     height: int
@@ -65,7 +65,7 @@ class SampleRows:
         self.height, self.width = int(samples.shape[0]), int(samples.shape[1])
 
     def rows(self, top: int, bottom: int) -> Generator[Progress, None, Tensor]:
-        """See `Source`."""
+        """See `RowSource`."""
         yield from ()
         return to_tensor(self._samples[top:bottom])
 
@@ -83,7 +83,7 @@ class StreamedRows:
         self._end = 0  # rows that have come
 
     def rows(self, top: int, bottom: int) -> Generator[Progress, None, Tensor]:
-        """See `Source`."""
+        """See `RowSource`."""
         while self._end < bottom:
             event = next(self.stream)
             if isinstance(event, Rows):
@@ -99,12 +99,12 @@ class StreamedRows:
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def forget(self, top: int) -> None:
-        """See `Source`."""
+        """See `RowSource`."""
         while self._kept and self._kept[0][0] + self._kept[0][1].shape[1] <= top:
             self._kept.popleft()
 
 
-def resized(source: Source, *, height: int, width: int) -> Stream:
+def resized(source: RowSource, *, height: int, width: int) -> Stream:
     """The source at another size, antialiased bicubic, in bands."""
     down, across = taps(source.height, height), taps(source.width, width)
     needed = np.minimum.accumulate(down.indices.min(axis=1)[::-1])[::-1]  # the first row that is ever needed from here

@@ -26,8 +26,9 @@ from hatcli.batch.run import Advanced, Event, Outcome, Started, Writing
 from hatcli.errors import InputError, MemoryLimitError
 from hatcli.image import decode
 from hatcli.upscaling.device import choose
+from hatcli.upscaling.settings import Settings
 from hatcli.upscaling.size import Target
-from hatcli.upscaling.upscaler import Settings, Upscaler
+from hatcli.upscaling.upscaler import Upscaler
 
 
 @pytest.fixture

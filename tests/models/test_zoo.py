@@ -20,7 +20,8 @@ from hatcli.image.picture import Picture, Samples
 from hatcli.models import opening, zoo
 from hatcli.network import checkpoint
 from hatcli.upscaling.device import DeviceChoice
-from hatcli.upscaling.upscaler import Settings, Upscaler
+from hatcli.upscaling.settings import Settings
+from hatcli.upscaling.upscaler import Upscaler
 
 FP32 = DeviceChoice(torch.device("cpu"), torch.float32, "for a test")
 BF16 = DeviceChoice(torch.device("cpu"), torch.bfloat16, "for a test")
@@ -61,7 +62,7 @@ def test_other_architectures_enlarge_as_spandrel_itself_does(tmp_path: Path, nam
     path = saved(network, tmp_path / f"other{ending}", wrapper="params_ema")
     model = opening.open_one(str(path), factor=None)
     assert (model.architecture, model.name) == (name, "other")
-    upscaler = Upscaler(model, choice=FP32, settings=Settings(tile=0))
+    upscaler = Upscaler(model, choice=FP32, settings=Settings(tile="off"))
     (scale,) = model
     for height, width in SIZES:
         pixels = noise(height, width)

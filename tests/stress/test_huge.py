@@ -21,7 +21,8 @@ from hatcli.batch.inputs import InputFile
 from hatcli.batch.plan import Job, Plan
 from hatcli.upscaling.device import choose
 from hatcli.upscaling.size import Target
-from hatcli.upscaling.upscaler import Settings, Upscaler
+from hatcli.upscaling.settings import Settings
+from hatcli.upscaling.upscaler import Upscaler
 
 source, output = Path(sys.argv[1]), Path(sys.argv[2])
 upscaler = Upscaler({4: nn.Upsample(scale_factor=4)}, choice=choose("cpu", "fp32"), settings=Settings(tile=256))

@@ -93,6 +93,7 @@ def test_the_network_hardly_ever_waits(tmp_path: Path, share: float) -> None:
     from hatcli.batch.inputs import InputFile
     from hatcli.batch.plan import Job, Plan
     from hatcli.upscaling.size import Target
+    from hatcli.upscaling.tile_loop import TileLoop
     from hatcli.upscaling.upscaler import Upscaler
 
     torch.set_num_threads(1)
@@ -102,9 +103,9 @@ def test_the_network_hardly_ever_waits(tmp_path: Path, share: float) -> None:
         Image.fromarray(noise(256, 256, 3, seed=number)).save(source)
         jobs.append(Job(InputFile(source, Path(source.name)), tmp_path / "out" / source.name))
     upscaler: Upscaler = load("hat-t", scale=4, device="cpu")
-    really = Upscaler._enlarge
+    really = TileLoop.run
 
-    def timed(self: Upscaler, *arguments: Any, **options: Any) -> Iterator[Any]:
+    def timed(self: TileLoop, *arguments: Any, **options: Any) -> Iterator[Any]:
         nonlocal spent
         steps = really(self, *arguments, **options)
         while True:
@@ -118,7 +119,7 @@ def test_the_network_hardly_ever_waits(tmp_path: Path, share: float) -> None:
             yield event
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Upscaler, "_enlarge", timed)
+        patch.setattr(TileLoop, "run", timed)
         began = time.monotonic()
         ended = [event for event in running.run(jobs, upscaler, Plan(Target(scale=4)))
                  if isinstance(event, running.Outcome)]  # fmt: skip

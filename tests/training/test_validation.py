@@ -17,7 +17,8 @@ from hatcli.training.start import start_as_bilinear
 from hatcli.training.validation import mean_psnr
 from hatcli.upscaling.device import DeviceChoice
 from hatcli.upscaling.memory import SMALLEST_TILE
-from hatcli.upscaling.upscaler import Settings, Upscaler
+from hatcli.upscaling.settings import Settings
+from hatcli.upscaling.upscaler import Upscaler
 
 
 @pytest.fixture

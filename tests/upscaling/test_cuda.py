@@ -16,7 +16,7 @@ import hatcli
 from hatcli.image.picture import Picture
 from hatcli.network import checkpoint
 from hatcli.upscaling.device import exact_products
-from hatcli.upscaling.upscaler import Settings
+from hatcli.upscaling.settings import Settings
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")]
 

@@ -19,9 +19,10 @@ from hatcli.upscaling import memory
 from hatcli.upscaling.device import DeviceChoice
 from hatcli.upscaling.progress import Progress
 from hatcli.upscaling.rows import Rows, SampleRows, StreamedRows, Strip, resized
+from hatcli.upscaling.settings import Settings, Tile
 from hatcli.upscaling.size import Target
 from hatcli.upscaling.transparency import bleed
-from hatcli.upscaling.upscaler import Settings, Upscaler
+from hatcli.upscaling.upscaler import Upscaler
 
 CPU = DeviceChoice(torch.device("cpu"), torch.float32, "for a test")
 CPU_BF16 = DeviceChoice(torch.device("cpu"), torch.bfloat16, "for a test")
@@ -45,8 +46,8 @@ def repeated(pixels: Samples, scale: int) -> Samples:
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (16, 16), (17, 33), (64, 5), (500, 333)])
 @pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("tile", [0, 32, 64, 100])
-def test_tiles_leave_no_trace_and_samples_are_exact(height: int, width: int, bits: int, tile: int) -> None:
+@pytest.mark.parametrize("tile", ["off", 32, 64, 100])
+def test_tiles_leave_no_trace_and_samples_are_exact(height: int, width: int, bits: int, tile: Tile) -> None:
     pixels = noise(height, width, bits=bits)
     upscaler = Upscaler({2: nearest(2)}, choice=CPU, settings=Settings(tile=tile, overlap=16))
     result = upscaler.upscale(Picture(pixels))
@@ -73,7 +74,9 @@ def test_tiles_of_a_real_network_differ_little_and_not_more_at_borders() -> None
         network.conv_last.weight.mul_(0.02)
         network.conv_last.bias.zero_()  # type: ignore[union-attr]
     smooth = repeated(noise(8, 12), 12)
-    whole = Upscaler({2: network}, choice=CPU, settings=Settings(tile=0)).upscale(Picture(smooth)).pixels.astype(int)
+    whole = (
+        Upscaler({2: network}, choice=CPU, settings=Settings(tile="off")).upscale(Picture(smooth)).pixels.astype(int)
+    )
     settings = Settings(tile=64, overlap=32)
     tiled = Upscaler({2: network}, choice=CPU, settings=settings).upscale(Picture(smooth)).pixels.astype(int)
     assert np.abs(whole - tiled).mean() < 1
@@ -271,8 +274,8 @@ def test_a_result_that_is_not_larger_is_said_to_be_so(target: Target, said: tupl
     assert Upscaler({2: nearest(2)}, choice=CPU).notes(69, 46, 8, target) == said
 
 
-@pytest.mark.parametrize("tile", [0, 32])
-def test_colour_that_drifts_is_put_right_if_asked_for(tile: int) -> None:
+@pytest.mark.parametrize("tile", ["off", 32])
+def test_colour_that_drifts_is_put_right_if_asked_for(tile: Tile) -> None:
     class Drifting(nn.Module):
         def forward(self, image: Tensor) -> Tensor:
             return image.repeat_interleave(2, -1).repeat_interleave(2, -2) + 0.02
@@ -332,8 +335,11 @@ def test_bleeding_fills_hidden_pixels_only() -> None:
     assert np.array_equal(bleed(pixels, np.zeros_like(alpha)), pixels)
 
 
-@pytest.mark.parametrize("values", [{"tile": 8}, {"overlap": -1}, {"tile": 64, "overlap": 40}, {"alpha": "none"}])
-def test_impossible_settings_are_usage_errors(values: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "values",
+    [{"tile": 8}, {"tile": 0}, {"tile": "whole"}, {"overlap": -1}, {"tile": 64, "overlap": 40}, {"alpha": "none"}],
+)
+def test_impossible_settings_are_usage_errors(values: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         Settings(**values)  # type: ignore[arg-type]
 
@@ -386,7 +392,7 @@ def test_only_rows_that_are_still_needed_are_kept() -> None:
             asked.append(sum(values.shape[1] for _, values in self._kept))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hatcli.upscaling.upscaler.StreamedRows", Watched)
+        patch.setattr("hatcli.upscaling.passes.StreamedRows", Watched)
         for event in upscaler.stream(picture, Target(scale=4)):
             assert not isinstance(event, Strip) or len(event.samples) < 600
     assert len(asked) > 50
@@ -406,7 +412,7 @@ def test_on_a_cpu_a_large_picture_runs_in_tiles_and_full_hd_runs_whole() -> None
     network = lively(tiny(upscale=2))
     upscaler = Upscaler({2: network}, choice=CPU)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hatcli.upscaling.upscaler.free_memory", lambda device: 16 << 30)
+        patch.setattr("hatcli.upscaling.tile_loop.free_memory", lambda device: 16 << 30)
         assert upscaler.tiles(1920, 1080, 2) == 1
         assert upscaler.tiles(8000, 6000, 2) > 1
         generous = Upscaler({2: network}, choice=CPU, settings=Settings(max_memory=12 << 30))

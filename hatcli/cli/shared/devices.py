@@ -8,7 +8,7 @@ from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
     from hatcli.upscaling.device import DeviceChoice
-    from hatcli.upscaling.upscaler import Settings
+    from hatcli.upscaling.settings import Settings, Tile
 
 
 def run_settings(
@@ -16,12 +16,12 @@ def run_settings(
 ) -> Settings:
     """Speed and picture options as settings of an Upscaler."""
     from hatcli.upscaling.memory import parse_bytes
-    from hatcli.upscaling.upscaler import Settings
+    from hatcli.upscaling.settings import Settings
 
-    sides: dict[str, int | None] = {"auto": None, "off": 0, "0": None}
-    if tile.lower() not in sides and not tile.isdecimal():
+    words: dict[str, Tile] = {"auto": "auto", "0": "auto", "off": "off"}
+    if tile.lower() not in words and not tile.isdecimal():
         raise UsageError(f"--tile {tile} is neither 'auto', 'off' nor a side in pixels", hint="try --tile 256")
-    side = sides[tile.lower()] if tile.lower() in sides else int(tile)
+    side = words[tile.lower()] if tile.lower() in words else int(tile)
     memory = parse_bytes(max_memory) if max_memory is not None else None
     return Settings(tile=side, overlap=overlap, ensemble=tta, alpha=alpha, keep_color=keep_color, max_memory=memory)
 

@@ -11,7 +11,7 @@ from hatcli.cli.shared.devices import choose_device, run_settings
 
 if TYPE_CHECKING:
     from hatcli.upscaling.device import DeviceChoice
-    from hatcli.upscaling.upscaler import Settings
+    from hatcli.upscaling.settings import Settings
 
 
 @dataclass(frozen=True)
