@@ -16,8 +16,9 @@ from hatcli.image import decode, encode
 from hatcli.image.encode import EncodeOptions
 from hatcli.image.picture import Picture
 from hatcli.upscaling.device import choose
+from hatcli.upscaling.settings import Settings, Tile
 from hatcli.upscaling.size import Target
-from hatcli.upscaling.upscaler import Settings, Upscaler
+from hatcli.upscaling.upscaler import Upscaler
 
 
 class Clock:
@@ -53,11 +54,11 @@ def uneven(height: int, width: int) -> Picture:
     return Picture(pixels)
 
 
-@pytest.mark.parametrize("tile", [None, 64])
+@pytest.mark.parametrize("tile", ["auto", 64])
 @pytest.mark.parametrize(
     "target", [Target(), Target(scale=3.0), Target(scale=8.0), Target(width=750), Target(width=450)]
 )
-def test_the_time_is_near_what_it_then_is(tmp_path: Path, clock: Clock, tile: int | None, target: Target) -> None:
+def test_the_time_is_near_what_it_then_is(tmp_path: Path, clock: Clock, tile: Tile, target: Target) -> None:
     upscaler = Upscaler({2: Slow(clock)}, choice=choose("cpu", "fp32"), settings=Settings(tile=tile))
     picture = uneven(350, 450)
     path = tmp_path / "a.png"
