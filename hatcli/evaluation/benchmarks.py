@@ -43,8 +43,8 @@ class Benchmark:
 
 
 def parse_scales(text: str) -> list[int]:
-    """`2,3,4` to numbers, each once; UsageError for what is none of them."""
-    parts = [part.strip() for part in text.split(",") if part.strip()]
+    """`2,3,4` or `x2,x3` to numbers, each once; UsageError for what is none of them."""
+    parts = [part.strip().lower().strip("x") for part in text.split(",") if part.strip()]
     if not parts or any(not part.isdecimal() or int(part) not in UPSCALES or int(part) < 2 for part in parts):
         raise UsageError(f"--scale {text} is not a scale the papers use", hint="try --scale 4, or --scale 2,3,4")
     return list(dict.fromkeys(map(int, parts)))

@@ -118,6 +118,8 @@ def test_a_files_own_factor_is_the_default_and_progress_says_what_is_left(photo:
         (["-s", "3"], "has no x3"),
         (["-n", "hat-t", "-s", "5"], "has no x5"),
         (["-d", "abacus"], "no device"),
+        (["-s", "2.5"], "--scale 2.5 is not a whole factor"),
+        (["-s", "many"], "--scale many is not a factor"),
     ],
 )
 def test_attribute_refuses_what_cannot_be_meant_before_any_work(
@@ -274,7 +276,7 @@ def test_two_files_of_one_name_are_told_apart(photo: Path, tiny: Path, tmp_path:
     second.write_bytes(tiny.read_bytes())
     result = run("attribute", photo, "--steps", "1", "-n", f"{tiny},{second}", "--json")
     assert list(json.loads(result.stdout)["models"]) == ["tiny", "tiny-2"]
-    compared = run("compare", photo, "-s", "2", "-n", f"{tiny},{second}")
+    compared = run("compare", photo, "-s", "x2", "-n", f"{tiny},{second}")
     assert compared.exit_code == 0
     assert '"tiny-2"' in (tmp_path / "a_compare.html").read_text(encoding="utf-8")
 

@@ -100,7 +100,7 @@ def test_the_table_is_for_people_and_goes_to_stdout(folder: Path) -> None:
 
 
 def test_several_sets_and_scales_make_one_csv(folder: Path) -> None:
-    result = run(folder, folder, "--scale", "2,3", "-n", "bicubic", "--csv")
+    result = run(folder, folder, "--scale", "x2,3x", "-n", "bicubic", "--csv")
     assert result.exit_code == 0, result.stderr
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     means = [(row["set"], row["scale"]) for row in rows if row["image"] == "mean"]

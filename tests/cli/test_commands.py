@@ -71,7 +71,7 @@ def test_bench_says_once_what_is_running() -> None:
         (["--repeats", "0"], "--repeats must be at least 1"),
         (["-n", "hat-xxl"], "hat-xxl"),
         (["-n", ","], "no model was named"),
-        (["-s", "5"], "upscale 5"),
+        (["-s", "5"], "--scale 5 is not a whole factor from 2 to 4"),
     ],
 )
 def test_bench_refuses_what_cannot_be_meant(wrong: list[str], said: str) -> None:

@@ -9,14 +9,15 @@ import typer
 
 from hatcli.cli.shared import options
 from hatcli.cli.shared.attribution_options import Look
+from hatcli.cli.shared.completion import model_names
 from hatcli.cli.shared.console import Console, command, print_result, show
 from hatcli.cli.shared.devices import choose_device
+from hatcli.cli.shared.factors import whole_factor
 from hatcli.cli.shared.fetching import open_model
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.model_names import AUTO, listed, told_apart
 from hatcli.cli.shared.option_groups import Talk
-from hatcli.cli.shared.pictures import make_folder, read_picture
-from hatcli.errors import UsageError
+from hatcli.cli.shared.pictures import make_folder, read_picture, refuse_results
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,16 +32,16 @@ Image = Annotated[Path, typer.Argument(help="The small picture; 64 x 64 in the p
 Folder = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="Folder for maps, page and numbers. Default: IMAGE_attribution.",
-                 rich_help_panel=options.FILES, show_default=False),
+                 rich_help_panel=options.FILES, show_default=False, metavar="FOLDER"),
 ]  # fmt: skip
 Models = Annotated[
     list[str] | None,
     typer.Option("-n", "-m", "--model", "--models", help="Names or files; several with commas.", metavar="NAME,...",
-                 rich_help_panel=options.MODEL, show_default="auto"),
+                 rich_help_panel=options.MODEL, show_default="auto", autocompletion=model_names),
 ]  # fmt: skip
 Factor = Annotated[
-    int | None,
-    typer.Option("-s", "--scale", help="Native factor of the models. Default: the files' own, or 4.", min=1, max=16,
+    str | None,
+    typer.Option("-s", "--scale", help="Native factor of the models. Default: the files' own, or 4.", metavar="N",
                  show_default=False),
 ]  # fmt: skip
 Precision = Annotated[
@@ -63,7 +64,9 @@ def attribute(
     cpu: options.Cpu = False,
     precision: Precision = "fp32",
     threads: options.Threads = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Numbers on stdout.", rich_help_panel=options.RUN)] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Numbers on stdout.", metavar="", rich_help_panel=options.RUN)
+    ] = False,
     talk: Talk,
 ) -> None:
     """Show which input pixels a window of the result is made of: LAM and diffusion index.
@@ -80,14 +83,15 @@ def attribute(
 
     folder, console = output or image.with_name(f"{image.stem}_attribution"), talk.console()
     look.corner()  # refused before anything is opened
+    asked = whole_factor(scale, least=1) if scale is not None else None
     choice = in_precision(choose_device("cpu" if cpu else device, "fp32", threads), precision)
     refuse_results(folder, overwrite=overwrite)
     picture = read_picture(image, console)
     values, path = to_tensor(picture.pixels).to(choice.dtype), BlurPath(steps=look.steps)
     check_image(values, path)
     names = listed(model, default=[AUTO])
-    files = {name: open_one(name, factor=scale) for name in names if names_file(name)}
-    factor = scale or common_factor(list(files.values()))
+    files = {name: open_one(name, factor=asked) for name in names if names_file(name)}
+    factor = asked or common_factor(list(files.values()))
     window, more = look.windows(values, factor)
     models = [
         files[name] if name in files else fetched(name, factor, picture, console, offline=offline) for name in names
@@ -136,11 +140,3 @@ def refuse_groupless(subjects: list[Subject], console: Console) -> None:
 
     for name in without_groups(subjects):
         console.say(f"{show(name)} has no groups whose maps could be shown")
-
-
-def refuse_results(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that is a file or holds results."""
-    if (folder / "index.html").exists() and not overwrite:
-        raise UsageError(f"{folder} holds results already", hint="add --overwrite, or name another with -o")
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file", hint="name a folder with -o")

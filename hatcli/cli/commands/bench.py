@@ -8,6 +8,7 @@ import typer
 
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import command, show
+from hatcli.cli.shared.factors import whole_factor
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.option_groups import Talk
 from hatcli.errors import UsageError, WeightsError
@@ -17,15 +18,15 @@ if TYPE_CHECKING:
 
 Models = Annotated[
     str,
-    typer.Option("-n", "--models", help="Shapes; their weights are random.", metavar="hat-t|hat-s|hat|hat-l,..."),
+    typer.Option("-n", "--models", help="hat-t, hat-s, hat, hat-l; weights are random.", metavar="NAME,..."),
 ]
 Sides = Annotated[str, typer.Option("--sizes", help="Sides of square inputs in pixels.", metavar="N,...")]
-NativeScale = Annotated[int, typer.Option("-s", "--scale", help="Native factor.", metavar="2|3|4")]
-Repeats = Annotated[int, typer.Option("--repeats", help="Runs of each; medians are shown.")]
-Reference = Annotated[bool, typer.Option("--reference/--no-reference", help="Time spandrel's HAT too, if installed.")]
+NativeScale = Annotated[str, typer.Option("-s", "--scale", help="Native factor.", metavar="2|3|4")]
+Repeats = Annotated[int, typer.Option("--repeats", help="Runs of each; medians are shown.", metavar="N")]
+Reference = Annotated[bool, typer.Option("--reference/--no-reference", help="Time spandrel's HAT too.", metavar="")]
 Precision = Annotated[str, typer.Option("--precision", help="Of the networks.", metavar="fp32|bf16|both")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Markdown = Annotated[bool, typer.Option("--markdown", help="A Markdown table on stdout.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", metavar="")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="A Markdown table on stdout.", metavar="")]
 
 
 @command
@@ -33,7 +34,7 @@ Markdown = Annotated[bool, typer.Option("--markdown", help="A Markdown table on 
 def bench(
     models: Models = "hat-t,hat",
     sizes: Sides = "64,128,256",
-    scale: NativeScale = 4,
+    scale: NativeScale = "4",
     repeats: Repeats = 3,
     reference: Reference = True,
     device: options.Device = "auto",
@@ -57,18 +58,19 @@ def bench(
     if repeats < 1:
         raise UsageError("--repeats must be at least 1", hint="3 gives a median")
     sides = numbers(sizes)
-    shapes = known_shapes(models, scale)
+    factor = whole_factor(scale, least=2, most=4)
+    shapes = known_shapes(models, factor)
     console = talk.console()
     choice = choose_device(device, "fp32", threads)
     limits = measure_limits(choice.device)
-    said = f"{', '.join(shapes)} x{scale} at {', '.join(map(str, sides))} pixels"
+    said = f"{', '.join(shapes)} x{factor} at {', '.join(map(str, sides))} pixels"
     console.say(f"running {show(said)}, {repeats} times each on {choice.device}")
     rows: list[dict[str, Any]] = []
     with console.bars(len(shapes) * len(sides)) as bars:
         for shape in shapes:
-            entrants = contestants(shape, scale, precision=precision, device=choice.device, reference=reference)
+            entrants = contestants(shape, factor, precision=precision, device=choice.device, reference=reference)
             for side in sides:
-                rows += raced(entrants, f"{shape} x{scale}", side, bars, device=choice.device, repeats=repeats)
+                rows += raced(entrants, f"{shape} x{factor}", side, bars, device=choice.device, repeats=repeats)
     tell(rows, limits, str(choice.device), as_json=as_json, markdown=markdown)
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hatcli.cli.shared import options
+from hatcli.cli.shared.completion import model_names
 from hatcli.cli.shared.console import Console, command, print_result, show
+from hatcli.cli.shared.factors import whole_factor
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.opening import open_models
 from hatcli.cli.shared.option_groups import Running, Talk
@@ -27,21 +29,25 @@ Models = Annotated[
     list[str] | None,
     typer.Option(
         "-n", "-m", "--models", help="Names or files, several with commas, or all: every installed one. Default: auto.",
-        rich_help_panel=options.MODEL, show_default=False, metavar="NAME,...",
+        rich_help_panel=options.MODEL, show_default=False, metavar="NAME,...", autocompletion=model_names,
     ),
 ]  # fmt: skip
 Truth = Annotated[
     Path | None,
-    typer.Option("--truth", help="The large original, for PSNR and SSIM.", rich_help_panel=options.FILES),
+    typer.Option(
+        "--truth", help="The large original, for PSNR and SSIM.", metavar="PATH", rich_help_panel=options.FILES
+    ),
 ]
 PageFile = Annotated[
     Path | None,
     typer.Option(
         "-o", "--output", help="The page; the contact sheet is put beside it as PNG. Default: IMAGE_compare.html.",
-        rich_help_panel=options.FILES, show_default=False,
+        rich_help_panel=options.FILES, show_default=False, metavar="PATH",
     ),
 ]  # fmt: skip
-Factor = Annotated[int, typer.Option("-s", "--scale", help="2 to 16.", min=2, max=16, rich_help_panel=options.SIZE)]
+Factor = Annotated[
+    str, typer.Option("-s", "--scale", help="A whole factor from 2 to 16.", metavar="N", rich_help_panel=options.SIZE)
+]
 Part = Annotated[
     str | None,
     typer.Option(
@@ -52,7 +58,10 @@ Part = Annotated[
 Lossless = Annotated[
     bool,
     typer.Option(
-        "--lossless", help="Store every picture exactly, also those above a megapixel.", rich_help_panel=options.FILES
+        "--lossless",
+        help="Store every picture exactly, also those above a megapixel.",
+        metavar="",
+        rich_help_panel=options.FILES,
     ),
 ]
 
@@ -63,7 +72,7 @@ def compare(
     image: Image,
     *,
     models: Models = None,
-    scale: Factor = 4,
+    scale: Factor = "4",
     crop: Part = None,
     truth: Truth = None,
     output: PageFile = None,
@@ -88,26 +97,26 @@ def compare(
         raise UsageError(f"{target.name} is not the name of a page", hint="end it in .html")
     sheet_file = sheet_beside(target, image, truth)
     refuse_existing([target, sheet_file], image, truth, overwrite=overwrite)
-    console = talk.console()
+    console, factor = talk.console(), whole_factor(scale, least=2)
     small = read_picture(image, console)
     whole = eight_bits(small)
     original = eight_bits(read_picture(truth, console)) if truth is not None else None
-    part = chosen_part(whole, crop, scale=scale, truth=original)
+    part = chosen_part(whole, crop, scale=factor, truth=original)
     if crop is None and not part.is_all(whole):
         console.say(f"comparing {part}, where most detail is; --crop off takes all of it")
-    low, large = part.of(whole), part.of(original, scale) if original is not None else None
+    low, large = part.of(whole), part.of(original, factor) if original is not None else None
     settings, choice = running.settings(), running.choice()
-    opened = open_models(models, scale, console, offline=offline, jpeg_quality=small.jpeg_quality)
+    opened = open_models(models, factor, console, offline=offline, jpeg_quality=small.jpeg_quality)
 
     from hatcli.upscaling.upscaler import Upscaler
 
     upscalers = {label: Upscaler(model, choice=choice, settings=settings) for label, model in opened}
-    shown = enlarged(low, upscalers, scale, console)
+    shown = enlarged(low, upscalers, factor, console)
     notes = [] if part.is_all(whole) else [f"{part} of {whole.shape[1]} x {whole.shape[0]}."]
-    title = f"{show(image.name)} x{scale}"
-    text = comparing.page(shown, title=title, truth=large, border=scale, lossless=lossless or None, notes=notes)
+    title = f"{show(image.name)} x{factor}"
+    text = comparing.page(shown, title=title, truth=large, border=factor, lossless=lossless or None, notes=notes)
     sheet = io.BytesIO()
-    comparing.contact_sheet(shown, truth=large, border=scale).save(sheet, "PNG", compress_level=3)
+    comparing.contact_sheet(shown, truth=large, border=factor).save(sheet, "PNG", compress_level=3)
     write(target, text.encode("utf-8"))
     write(sheet_file, sheet.getvalue())
     print_result(show(target))

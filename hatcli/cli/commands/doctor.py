@@ -16,7 +16,7 @@ PACKAGES = ("torch", "numpy", "pillow", "opencv-python-headless", "safetensors",
 
 @command
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", metavar="")] = False,
 ) -> None:
     """Show device, precision, memory, versions and installed models, and say what to do next."""
     facts = examine()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hatcli.cli.shared import options
+from hatcli.cli.shared.completion import model_names
 from hatcli.cli.shared.console import command, show
 from hatcli.cli.shared.evaluation_options import Forms, Sets
 from hatcli.cli.shared.groups import grouped
@@ -23,12 +24,17 @@ if TYPE_CHECKING:
 
 SaveFolder = Annotated[
     Path | None,
-    typer.Option("--save", help="Write all results there as PNG: set/scale/model.", rich_help_panel=options.FILES),
+    typer.Option(
+        "--save",
+        help="Write all results there as PNG: set/scale/model.",
+        metavar="FOLDER",
+        rich_help_panel=options.FILES,
+    ),
 ]
 ModelNames = Annotated[
     list[str] | None,
     typer.Option(
-        "-n", "-m", "--model", metavar="NAME,...",
+        "-n", "-m", "--model", metavar="NAME,...", autocompletion=model_names,
         help="Names or files, several with commas, or all: every installed one; bicubic is always there. "
         "Default: auto, the best one installed.", rich_help_panel=options.MODEL, show_default=False,
     ),

@@ -22,7 +22,7 @@ Files = Annotated[
 Folder = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="Folder for the plots. Default: beside the first file.",
-                 rich_help_panel=options.FILES, show_default=False),
+                 rich_help_panel=options.FILES, show_default=False, metavar="FOLDER"),
 ]  # fmt: skip
 ENDINGS = (".log.jsonl", ".jsonl", ".json", ".log")
 

@@ -26,12 +26,16 @@ class Look:
     """Where is looked, and how closely."""
 
     at: At = None
-    window: Annotated[int, typer.Option("--window", help="Side of the window in output pixels.", min=1)] = 16
-    steps: Annotated[int, typer.Option("--steps", help="Steps along the blurring path.", min=1)] = 50
-    regions: Annotated[int, typer.Option("--regions", help="Mean index over this many more windows.", min=0)] = 0
-    features: Annotated[bool, typer.Option("--features", help="Also the maps after each group and their blocking.")] = (
-        False
-    )
+    window: Annotated[
+        int, typer.Option("--window", help="Side of the window in output pixels.", metavar="N", min=1)
+    ] = 16
+    steps: Annotated[int, typer.Option("--steps", help="Steps along the blurring path.", metavar="N", min=1)] = 50
+    regions: Annotated[
+        int, typer.Option("--regions", help="Mean index over this many more windows.", metavar="N", min=0)
+    ] = 0
+    features: Annotated[
+        bool, typer.Option("--features", help="Also the maps after each group and their blocking.", metavar="")
+    ] = False
 
     def corner(self) -> tuple[int, int] | None:
         """`--at` as x and y."""

@@ -22,14 +22,14 @@ LowFolders = Annotated[
     list[Path] | None,
     typer.Option(
         "--lr", help="Folder of the small pictures, one for each FOLDER; without it MATLAB's bicubic makes them.",
-        rich_help_panel=options.FILES,
+        metavar="FOLDER", rich_help_panel=options.FILES,
     ),
 ]  # fmt: skip
 Card = Annotated[
     bool,
     typer.Option(
         "--card", help="Score a drawn test card too: how jagged slanted lines and circles are, and small text.",
-        rich_help_panel=options.FILES,
+        metavar="", rich_help_panel=options.FILES,
     ),
 ]  # fmt: skip
 Scales = Annotated[
@@ -38,7 +38,7 @@ Scales = Annotated[
 ]
 Paper = Annotated[
     bool,
-    typer.Option("--paper", help="Set published numbers beside ours.", rich_help_panel=options.RUN),
+    typer.Option("--paper", help="Set published numbers beside ours.", metavar="", rich_help_panel=options.RUN),
 ]
 
 
@@ -67,9 +67,15 @@ class Forms:
     """How scores are printed."""
 
     paper: Paper = False
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.", rich_help_panel=options.RUN)] = False
-    csv: Annotated[bool, typer.Option("--csv", help="CSV, full precision.", rich_help_panel=options.RUN)] = False
-    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown.", rich_help_panel=options.RUN)] = False
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object.", metavar="", rich_help_panel=options.RUN)
+    ] = False
+    csv: Annotated[
+        bool, typer.Option("--csv", help="CSV, full precision.", metavar="", rich_help_panel=options.RUN)
+    ] = False
+    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown.", metavar="", rich_help_panel=options.RUN)] = (
+        False
+    )
 
     def chosen(self) -> str:
         """The one that was asked for, or `table`."""

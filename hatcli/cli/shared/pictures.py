@@ -50,6 +50,14 @@ def refuse_existing(outputs: list[Path], *inputs: Path | None, overwrite: bool) 
             raise UsageError(f"there is no folder {path.parent}", hint="make it first")
 
 
+def refuse_results(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that is a file or holds results."""
+    if (folder / "index.html").exists() and not overwrite:
+        raise UsageError(f"{folder} holds results already", hint="add --overwrite, or name another with -o")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file", hint="name a folder with -o")
+
+
 def make_folder(folder: Path) -> None:
     """The folder and those it lies in."""
     from hatcli.atomic import write_error
