@@ -14,7 +14,6 @@ from typing import BinaryIO
 from hatcli.outside import NotPlainError, kind_of, open_plain
 
 _RELATIVE = os.open in os.supports_dir_fd and os.link in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
-_NO_LINKS_HERE = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
 
 
 class FolderGoneError(OSError):
@@ -33,7 +32,7 @@ class Folder:
         if make:
             path.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY) if _RELATIVE else None
+        self._descriptor = _opened(path, None, os.O_DIRECTORY) if _RELATIVE else None
         self._identity = _identity(os.stat(path if self._descriptor is None else self._descriptor))  # noqa: PTH116
 
     def __enter__(self) -> Folder:
@@ -136,9 +135,9 @@ class Folder:
         here = self._descriptor
         try:
             os.link(self._at(name), self._at(to), src_dir_fd=here, dst_dir_fd=here)
-        except OSError as error:
-            if error.errno not in _NO_LINKS_HERE:
-                raise
+        except FileExistsError:
+            raise
+        except OSError:  # each file system without links says it in another way; what else is wrong, renaming will say
             if self.status(to) is not None:
                 raise FileExistsError(errno.EEXIST, "it is there already", str(self.path / to)) from None
             os.rename(self._at(name), self._at(to), src_dir_fd=here, dst_dir_fd=here)
@@ -176,8 +175,7 @@ class _Below(Folder):
         if outer._descriptor is None:
             self._descriptor, self._identity = None, _identity(os.stat(self.path))  # noqa: PTH116
             return
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-        self._descriptor = os.open(name or ".", flags, dir_fd=outer._descriptor)
+        self._descriptor = _opened(name or ".", outer._descriptor, os.O_DIRECTORY | os.O_NOFOLLOW)
         self._identity = _identity(os.fstat(self._descriptor))
 
 
@@ -193,6 +191,17 @@ def _make(outer: Folder, name: str) -> None:
             raise NotPlainError(errno.ENOTDIR, f"it is {kind}, not a folder", str(outer.path / name)) from None
     except FileNotFoundError as error:
         raise FolderGoneError(errno.ENOENT, "the folder was removed", str(outer.path)) from error
+
+
+def _opened(path: Path | str, inside: int | None, flags: int) -> int:
+    """A folder's descriptor; of one that may not be listed, too, where the platform has a way."""
+    flags |= os.O_CLOEXEC
+    try:
+        return os.open(path, flags | os.O_RDONLY, dir_fd=inside)
+    except PermissionError:
+        if not hasattr(os, "O_PATH"):
+            raise
+        return os.open(path, flags | os.O_PATH, dir_fd=inside)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
 from hatcli.batch.plan import Job, Plan, reason_to_skip
 from hatcli.errors import OutputError, UsageError
+from hatcli.outside import kind_of
 
 
 def check_outputs(jobs: list[Job]) -> None:
@@ -99,9 +100,12 @@ def check_targets(jobs: list[Job]) -> None:
     """Refuse, before any work, folders that results could not be written to.
 
     Raises:
-        OutputError: such a folder is not one, is read-only, or does not exist and cannot be made.
+        OutputError: such a folder is not one, is read-only, does not exist and cannot be made, or lies behind a link
+            inside the folder that was named.
     """
-    for folder in {job.output.parent for job in jobs if job.output is not None}:
+    for folder, root in {(job.output.parent, job.root) for job in jobs if job.output is not None}:
+        if root is not None:
+            _refuse_links(folder, root)
         existing = existing_above(folder)
         probe = existing / temporary_name()
         try:
@@ -110,6 +114,18 @@ def check_targets(jobs: list[Job]) -> None:
         except OSError as error:
             raise write_error(folder / "results", error) from error
         probe.unlink()
+
+
+def _refuse_links(folder: Path, root: Path) -> None:
+    """Refuse a way from `root` to `folder` that leads through a link."""
+    below = folder.relative_to(root).parts
+    for count in range(1, len(below) + 1):
+        step = root.joinpath(*below[:count])
+        if os.path.lexists(step) and kind_of(step.lstat()) == "a link":
+            raise OutputError(
+                f"{step} is a link, and nothing is written through links",
+                hint="remove it, or choose another place with -o",
+            )
 
 
 def existing_above(folder: Path) -> Path:

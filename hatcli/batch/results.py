@@ -52,13 +52,7 @@ class EarlierResults:
         """The journals in a folder and in those above it, the nearest first; what is no journal is passed over."""
         if folder not in self._records:
             above = [] if folder.parent == folder else self._records_above(folder.parent)
-            here = []
-            if os.path.lexists(folder / NAME):
-                try:
-                    here = [Records(folder)]
-                except HatError:  # a link, a pipe: whoever wants to write there will be told
-                    here = []
-            self._records[folder] = [*here, *above]
+            self._records[folder] = [*_records_in(folder), *above]
         return self._records[folder]
 
     def _is_named_like_one(self, path: Path) -> bool:
@@ -78,6 +72,17 @@ class EarlierResults:
         factor = large.width / small.width if scale is None else scale
         pairs = ((small.width, large.width), (small.height, large.height))
         return factor > 1 and all(abs(after - before * factor) <= 1 + _SLACK * after for before, after in pairs)
+
+
+def _records_in(folder: Path) -> list[Records]:
+    """The journal of a folder, if there is one to be believed: not somebody else's, as in a folder open to all."""
+    try:
+        owner = (folder / NAME).lstat().st_uid
+        if hasattr(os, "geteuid") and owner not in (os.geteuid(), folder.stat().st_uid):
+            return []
+        return [Records(folder)]
+    except (OSError, HatError):  # none, or a link or a pipe: whoever wants to write there will be told
+        return []
 
 
 def _absolute(path: Path) -> str:

@@ -76,3 +76,21 @@ def test_a_drive_that_is_not_there_is_an_output_error(tmp_path: Path, monkeypatc
     monkeypatch.setattr(os.path, "exists", lambda path: False)  # as for Z:\\x on Windows
     with pytest.raises(OutputError, match="there is no place"):
         checks.check_targets([job(tmp_path / "a.png", tmp_path / "x.png")])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+def test_folders_behind_links_are_refused_and_nothing_is_tried_in_them(
+    tmp_path: Path,
+) -> None:
+    elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
+    elsewhere.mkdir()
+    out.mkdir()
+    (out / "sub").symlink_to(elsewhere, target_is_directory=True)
+    before = elsewhere.stat().st_mtime_ns
+    source = InputFile(tmp_path / "a.png", Path("sub/deep/a.png"))
+    with pytest.raises(OutputError, match="is a link"):
+        checks.check_targets([Job(source, out / "sub" / "deep" / "a.png", out)])
+    assert elsewhere.stat().st_mtime_ns == before
+    named = tmp_path / "named"
+    named.symlink_to(out, target_is_directory=True)
+    checks.check_targets([Job(source, named / "deep" / "a.png", named)])  # a link that was named is meant

@@ -212,3 +212,12 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pyt
     found = find(tmp_path, recursive=True)
     assert places(found) == ["a.png"]
     assert [str(error.filename) for error in found.unreadable] == [str(tmp_path / "locked")]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_a_strangers_journal_in_a_folder_open_to_all_is_not_believed(tmp_path: Path) -> None:
+    source, other = small_png(tmp_path / "mine" / "a.png"), small_png(tmp_path / "mine" / "b.png")
+    recorded(tmp_path, source, other)
+    assert places(find(tmp_path / "mine")) == ["a.png"]
+    os.chown(tmp_path / ".hat-journal", 12345, 12345)
+    assert places(find(tmp_path / "mine")) == ["a.png", "b.png"]
