@@ -18,7 +18,7 @@ DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t
 
 
 @dataclass(frozen=True)
-class Source:
+class WebSource:
     """One place a file can be fetched from: a Hub repository at a revision, a web address, or a Google Drive file."""
 
     repo: str | None = None
@@ -89,7 +89,7 @@ class Entry:
     aliases: tuple[str, ...]
     bundled: bool
     rank: int | None
-    sources: tuple[Source, ...]
+    sources: tuple[WebSource, ...]
 
     def __post_init__(self) -> None:
         store.checked_name(self.id)
@@ -105,7 +105,7 @@ def _catalog() -> tuple[tuple[Entry, ...], dict[str, str]]:
 
 def _entry(fact: dict[str, Any]) -> Entry:
     scores = tuple(Score(dataset, score["psnr"], score["ssim"]) for dataset, score in fact["scores"].items())
-    sources = tuple(Source(**source) for source in fact["sources"])
+    sources = tuple(WebSource(**source) for source in fact["sources"])
     return Entry(**{**fact, "scores": scores, "sources": sources, "aliases": tuple(fact["aliases"])})
 
 

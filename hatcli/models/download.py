@@ -7,17 +7,14 @@ and the bytes are fetched here.
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from hatcli.errors import OutputError, WeightsError
-from hatcli.models import catalog, receipt, store, transfer
-from hatcli.models.catalog import Entry, Source
+from hatcli.models import catalog, hub, store, transfer
+from hatcli.models.catalog import Entry
+from hatcli.models.installing import FetchStep, is_published, put_in_place
 from hatcli.models.transfer import SourceError, Wanted, saving
 
 POLL = 0.2  # seconds between two looks at a model that another process is fetching
@@ -25,17 +22,7 @@ SPARE = 32 * 2**20  # bytes that stay free beside what is written
 TYPICAL = 170 * 2**20  # bytes, where neither size nor estimate is known
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a fetch stands. `total` is None while unknown; `source` is who delivers, or the file being read."""
-
-    stage: Literal["waiting", "downloading", "verifying", "converting"]
-    done: int  # bytes
-    total: int | None  # bytes
-    source: str
-
-
-def fetch(entry: Entry, *, offline: bool = False, allow_unverified: bool = False) -> Generator[Progress, None, Path]:
+def fetch(entry: Entry, *, offline: bool = False, allow_unverified: bool = False) -> Generator[FetchStep, None, Path]:
     """Brings a model here unless it is, yields while it works, and returns the path of the installed weights.
 
     Nothing is visible under that path before it is complete, verified and converted. Closing the generator or
@@ -54,19 +41,19 @@ def fetch(entry: Entry, *, offline: bool = False, allow_unverified: bool = False
     if entry.bundled:
         raise WeightsError(f"{entry.filename} is missing from this installation", hint="install hatcli again")
     _refuse_unknown_hash(entry, allow_unverified)
-    if offline or _hub_is_offline():
-        cached = _cached(entry)
+    if offline or hub.is_offline():
+        cached = hub.cached_copies(entry)
         if not cached:
             raise WeightsError(
                 f"{entry.id} is not installed, and offline nothing is fetched", hint=_air_gap_hint(entry)
             )
-        yield from _locked(entry, _install(entry, cached[0], origin=cached[0].name))
+        yield from _locked(entry, put_in_place(entry, cached[0], origin=cached[0].name))
     else:
         yield from _locked(entry, _fetch(entry))
     return _now_installed(entry)
 
 
-def install(entry: Entry, file: Path, *, allow_unverified: bool = False) -> Generator[Progress, None, Path]:
+def install(entry: Entry, file: Path, *, allow_unverified: bool = False) -> Generator[FetchStep, None, Path]:
     """Installs a model from a copy of its published file, such as one carried to a machine without internet.
 
     Raises:
@@ -76,7 +63,7 @@ def install(entry: Entry, file: Path, *, allow_unverified: bool = False) -> Gene
     if (path := catalog.installed_path(entry)) is not None:
         return path
     _refuse_unknown_hash(entry, allow_unverified)
-    yield from _locked(entry, _install(entry, file, origin=file.name))
+    yield from _locked(entry, put_in_place(entry, file, origin=file.name))
     return _now_installed(entry)
 
 
@@ -109,11 +96,11 @@ def remove(entry: Entry) -> int:
     return freed
 
 
-def _fetch(entry: Entry) -> Iterator[Progress]:
+def _fetch(entry: Entry) -> Iterator[FetchStep]:
     """From the Hub's cache, else from the first source that delivers the right bytes."""
-    for cached in _cached(entry):
+    for cached in hub.cached_copies(entry):
         try:
-            yield from _install(entry, cached, origin=cached.name)
+            yield from put_in_place(entry, cached, origin=cached.name)
             return
         except WeightsError:  # a damaged cache is no reason to fail while the network is there
             continue
@@ -121,19 +108,19 @@ def _fetch(entry: Entry) -> Iterator[Progress]:
     failures: list[str] = []
     unreachable: set[str] = set()
     for source in entry.sources:
-        address = _address(source)
+        address = hub.address(source)
         name = transfer.host(address)
         if name in unreachable:
             continue
         try:
-            yield from _from_source(entry, address, token=_token() if source.repo is not None else None)
+            yield from _from_source(entry, address, token=hub.token_for(source))
         except SourceError as error:
             failures.append(f"{name} {error}")
             if error.unreachable:
                 unreachable.add(name)
             continue
         try:
-            yield from _install(entry, _part(entry), origin=source.address)
+            yield from put_in_place(entry, _part(entry), origin=source.address)
         except WeightsError:  # the right file, yet no HAT: of no use to a next attempt
             _discard(_part(entry))
             raise
@@ -142,7 +129,7 @@ def _fetch(entry: Entry) -> Iterator[Progress]:
     raise _nobody_delivered(entry, failures, dead=len(failures) == len(unreachable))
 
 
-def _from_source(entry: Entry, address: str, *, token: str | None) -> Iterator[Progress]:
+def _from_source(entry: Entry, address: str, *, token: str | None) -> Iterator[FetchStep]:
     """Transfers until the partial file is the published one by its sha256, else throws it away."""
     part = _part(entry)
     wanted = Wanted(address, token, entry.size, entry.sha256, _most_bytes(entry))
@@ -152,8 +139,8 @@ def _from_source(entry: Entry, address: str, *, token: str | None) -> Iterator[P
     continued = kept_bytes(entry) > 0
     for _ in range(2 if continued else 1):  # a kept beginning may be what is wrong: once more from the start
         for done, total in transfer.receive(wanted, part):
-            yield Progress("downloading", done, total, name)
-        if (yield from _is_published(entry, part)):
+            yield FetchStep("downloading", done, total, name)
+        if (yield from is_published(entry, part)):
             return
         _discard(part)
     raise SourceError("delivers a file with another sha256")
@@ -164,60 +151,7 @@ def _most_bytes(entry: Entry) -> int:
     return transfer.LARGEST if entry.size_estimate is None else 4 * entry.size_estimate + SPARE
 
 
-def _install(entry: Entry, file: Path, *, origin: str) -> Iterator[Progress]:
-    """Verifies, converts, and puts in place in one step at the very end."""
-    try:
-        genuine = yield from _is_published(entry, file)
-    except OSError as error:
-        raise WeightsError(f"{file} cannot be read: {error.strerror or error}") from None
-    if not genuine:
-        raise WeightsError(f"{file} is not the published {entry.filename}: its sha256 differs")
-    yield Progress("converting", 0, None, file.name)
-    workshop = store.workshop_path(entry.id)
-    shutil.rmtree(workshop, ignore_errors=True)  # of a process that was killed here
-    try:
-        with saving(workshop):
-            workshop.mkdir()
-        fresh = workshop / store.weights_path(entry.id).name
-        _convert(entry, file, fresh, origin=origin)
-        digest = receipt.digest(fresh)
-        with saving(store.weights_path(entry.id)):
-            receipt.write(entry.id, digest)
-            fresh.replace(store.weights_path(entry.id))
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
-
-
-def _convert(entry: Entry, file: Path, fresh: Path, *, origin: str) -> None:
-    from hatcli.network import checkpoint
-
-    opened = checkpoint.read(file)
-    if opened.config.upscale != entry.scale:
-        raise WeightsError(f"{file.name} is a HAT for x{opened.config.upscale}, not for x{entry.scale}")
-    metadata = {
-        "model": entry.id,
-        "source": origin,
-        "source_sha256": receipt.digest(file),
-        "licence": entry.licence,
-        "author": entry.author,
-    }
-    checkpoint.write(fresh, config=opened.config, state=opened.state, metadata=metadata)
-
-
-def _is_published(entry: Entry, file: Path) -> Generator[Progress, None, bool]:
-    """Whether the file has the published sha256; True if none is known."""
-    total = file.stat().st_size
-    if entry.sha256 is None:
-        return True
-    hashing = receipt.sha256(file)
-    while True:
-        try:
-            yield Progress("verifying", next(hashing), total, file.name)
-        except StopIteration as end:
-            return bool(end.value == entry.sha256)
-
-
-def _locked(entry: Entry, work: Iterator[Progress]) -> Iterator[Progress]:
+def _locked(entry: Entry, work: Iterator[FetchStep]) -> Iterator[FetchStep]:
     """Does the work while no other process does the same; not at all if another one has done it meanwhile."""
     from filelock import FileLock, Timeout
 
@@ -231,7 +165,7 @@ def _locked(entry: Entry, work: Iterator[Progress]) -> Iterator[Progress]:
             lock.acquire(blocking=False)
             break
         except Timeout:
-            yield Progress("waiting", kept_bytes(entry), expected_bytes(entry), "another hat is fetching it")
+            yield FetchStep("waiting", kept_bytes(entry), expected_bytes(entry), "another hat is fetching it")
             time.sleep(POLL)
         except (OSError, NotImplementedError) as error:
             raise OutputError(f"cannot lock {lock.lock_file}: {error}", hint="set HAT_HOME to a local disk") from None
@@ -240,22 +174,6 @@ def _locked(entry: Entry, work: Iterator[Progress]) -> Iterator[Progress]:
             yield from work
     finally:
         lock.release()
-
-
-def _cached(entry: Entry) -> list[Path]:
-    """Copies in the Hub client's cache that do not lead out of it."""
-    from huggingface_hub import constants, try_to_load_from_cache
-
-    found = []
-    home = Path(constants.HF_HUB_CACHE).resolve()
-    for source in entry.sources:
-        if source.repo is None or source.path is None:
-            continue
-        kind = "dataset" if source.dataset else None
-        path = try_to_load_from_cache(source.repo, source.path, revision=source.revision, repo_type=kind)
-        if isinstance(path, str) and Path(path).resolve().is_relative_to(home):
-            found.append(Path(path))
-    return found
 
 
 def _check_space(entry: Entry) -> None:
@@ -312,32 +230,3 @@ def _part(entry: Entry) -> Path:
 def _discard(part: Path) -> None:
     with saving(part):
         part.unlink(missing_ok=True)
-
-
-def _hub_is_offline() -> bool:
-    _without_telemetry()
-    from huggingface_hub import constants
-
-    return constants.is_offline_mode()
-
-
-def _address(source: Source) -> str:
-    """Where a source is asked; a Hub repository at `HF_ENDPOINT` if that is set."""
-    if source.repo is None or source.path is None:
-        return source.address
-    from huggingface_hub import hf_hub_url
-
-    return hf_hub_url(
-        source.repo, source.path, revision=source.revision, repo_type="dataset" if source.dataset else None
-    )
-
-
-def _token() -> str | None:
-    from huggingface_hub import constants, get_token
-
-    return None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
-
-
-def _without_telemetry() -> None:
-    """Must come before the first import of huggingface_hub, which reads its settings then."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -65,7 +65,8 @@ class Model(Mapping[int, nn.Module]):
     @cached_property
     def digest(self) -> str:
         """16 hex digits that stand for its files' content."""
-        content = "".join(f"{scale}:{receipt.digest(self.files[scale])};" for scale in self)
+        known = {scale: self.hashes.get(scale) or receipt.digest(path) for scale, path in self.files.items()}
+        content = "".join(f"{scale}:{known[scale]};" for scale in self)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

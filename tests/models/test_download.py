@@ -17,8 +17,8 @@ from support.fake_hub import COMMIT, REPO, FakeHub, Published, standing_in
 from support.tiny_model import NOTHING, PTH, TINY, entry_for, finish, refused, state_of
 
 from hatcli.errors import WeightsError
-from hatcli.models import download, store, transfer
-from hatcli.models.catalog import Source
+from hatcli.models import download, store
+from hatcli.models.catalog import WebSource
 from hatcli.network import checkpoint
 
 
@@ -84,7 +84,7 @@ def test_the_pinned_revision_is_asked_for_and_telemetry_is_not(hub: FakeHub, tin
 
 def test_a_dataset_repository_is_asked_for_as_one(hub: FakeHub) -> None:
     hub.put(f"/datasets/{REPO}/resolve/main/tiny.pth", PTH)
-    finish(entry_for(PTH, sources=(Source(repo=REPO, revision="main", path="tiny.pth", dataset=True),)))
+    finish(entry_for(PTH, sources=(WebSource(repo=REPO, revision="main", path="tiny.pth", dataset=True),)))
 
 
 def test_a_safetensors_file_is_taken_as_well(hub: FakeHub, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_another_mirror_continues_what_the_first_began(hub: FakeHub, tiny: Publi
     tiny.cuts = [30_000, *NOTHING]
     mirror = hub.put("/mirror/tiny.pth", PTH)
     mirror.redirect = False
-    sources = (*entry_for(PTH).sources, Source(url=f"{hub.url()}/mirror/tiny.pth"))
+    sources = (*entry_for(PTH).sources, WebSource(url=f"{hub.url()}/mirror/tiny.pth"))
     finish(entry_for(PTH, sources=sources))
     assert hub.bodies()[-1].path == "/mirror/tiny.pth"
     assert hub.bodies()[-1].range == "bytes=30000-"
@@ -201,50 +201,6 @@ def test_a_hub_that_announces_another_sha256_is_refused_before_the_body(tiny: Pu
     assert download.kept_bytes(entry_for(PTH)) == 0
 
 
-def test_a_body_longer_than_any_hat_is_cut_off(tiny: Published, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "LARGEST", 50_000)
-    tiny.lengths = False
-    assert "more than" in refused(entry_for(PTH, size=None)).message
-    tiny.lengths = True
-    assert "more than" in refused(entry_for(PTH, size=None)).message
-
-
-@pytest.mark.parametrize("size", [len(PTH), None])
-def test_a_body_without_a_length_is_cut_off_where_the_file_must_end(tiny: Published, size: int | None) -> None:
-    tiny.lengths, tiny.endless = False, True
-    tiny.piece = 1 << 20
-    estimate = len(PTH)
-    assert "sends more than" in refused(entry_for(PTH, size=size, size_estimate=estimate)).message
-    assert download.kept_bytes(entry_for(PTH)) <= 4 * estimate + download.SPARE
-
-
-def test_a_source_that_trickles_is_given_up_for_the_next_one(
-    hub: FakeHub, tiny: Published, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transfer, "PACE", 0.5)
-    tiny.piece, tiny.chunk_pause = 1, 0.02
-    mirror = hub.put("/mirror/tiny.pth", PTH)
-    mirror.redirect = False
-    sources = (*entry_for(PTH).sources, Source(url=f"{hub.url()}/mirror/tiny.pth"))
-    finish(entry_for(PTH, sources=sources))
-    assert hub.bodies()[-1].path == "/mirror/tiny.pth"
-    assert hub.bodies()[-1].range not in (None, "bytes=0-")  # what has come is not lost
-
-
-def test_a_source_that_hands_out_a_byte_a_connection_is_given_up(
-    tiny: Published, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transfer, "PACE", 0.5)
-    tiny.cuts = [1] * 10_000
-    assert "bytes a second" in refused(entry_for(PTH)).message
-
-
-def test_a_file_whose_end_is_never_sent_is_not_fetched_again_and_again(hub: FakeHub, tiny: Published) -> None:
-    tiny.missing = 5
-    assert "does not continue" in refused(entry_for(PTH)).message
-    assert len(hub.bodies()) <= 12
-
-
 def test_a_web_page_in_place_of_the_file_is_named_as_one(tiny: Published) -> None:
     tiny.content, tiny.content_type = b"<!doctype html><p>Sign in to this hotel's network", "text/html; charset=utf-8"
     assert "web page" in refused(entry_for(PTH)).message
@@ -276,7 +232,7 @@ def test_a_refusal_is_told_in_plain_words(tiny: Published, status: int, code: st
 def test_the_next_mirror_is_asked_when_one_refuses(hub: FakeHub, tiny: Published, status: int) -> None:
     tiny.status = status
     hub.put("/mirror/tiny.pth", PTH).redirect = False
-    sources = (*entry_for(PTH).sources, Source(url=f"{hub.url()}/mirror/tiny.pth"))
+    sources = (*entry_for(PTH).sources, WebSource(url=f"{hub.url()}/mirror/tiny.pth"))
     path, _ = finish(entry_for(PTH, sources=sources))
     assert checkpoint.read(path).metadata["source"].endswith("/mirror/tiny.pth")
 
@@ -285,7 +241,7 @@ def test_the_next_mirror_is_asked_when_one_delivers_wrong_bytes(hub: FakeHub, ti
     tiny.tag = hashlib.sha256(PTH).hexdigest()
     tiny.content = bytes(len(PTH))
     hub.put("/mirror/tiny.pth", PTH).redirect = False
-    sources = (*entry_for(PTH).sources, Source(url=f"{hub.url()}/mirror/tiny.pth"))
+    sources = (*entry_for(PTH).sources, WebSource(url=f"{hub.url()}/mirror/tiny.pth"))
     finish(entry_for(PTH, sources=sources))
     assert hub.bodies()[-1].range is None
 
@@ -300,7 +256,7 @@ def test_the_token_goes_to_the_hub_and_never_to_its_storage_or_to_mirrors(
     tiny.token = "Bearer hf_secret"
     tiny.cuts = [1000, *NOTHING]
     hub.put("/mirror/tiny.pth", PTH).redirect = False
-    sources = (*entry_for(PTH).sources, Source(url=f"{hub.url()}/mirror/tiny.pth"))
+    sources = (*entry_for(PTH).sources, WebSource(url=f"{hub.url()}/mirror/tiny.pth"))
     finish(entry_for(PTH, sources=sources))
     sent = {(seen.server, "mirror" in seen.path): seen.authorization for seen in hub.seen}
     assert sent == {("hub", False): "Bearer hf_secret", ("storage", False): None, ("hub", True): None}
@@ -327,7 +283,7 @@ def test_a_dead_network_is_told_at_once_and_every_dead_host_is_asked_only_once(
     hub.__exit__()
     naps: list[float] = []
     monkeypatch.setattr(time, "sleep", naps.append)
-    sources = tuple(Source(url=f"{hub.url()}/{place}/tiny.pth") for place in "abcdef")
+    sources = tuple(WebSource(url=f"{hub.url()}/{place}/tiny.pth") for place in "abcdef")
     error = refused(entry_for(PTH, sources=sources))
     assert error.exit_code == 3
     assert "no connection" in error.message
@@ -342,13 +298,13 @@ def test_a_server_that_accepts_and_never_answers_is_asked_only_once(
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        sources = tuple(Source(url=f"{address}/{place}.pth") for place in "abc")
+        sources = tuple(WebSource(url=f"{address}/{place}.pth") for place in "abc")
         error = refused(entry_for(PTH, sources=sources))
     assert error.message.count("no answer") == 1
 
 
 def test_a_name_that_cannot_be_looked_up_is_a_dead_network_too(hub: FakeHub) -> None:
-    error = refused(entry_for(PTH, sources=(Source(url="http://no-such-host.invalid/tiny.pth"),)))
+    error = refused(entry_for(PTH, sources=(WebSource(url="http://no-such-host.invalid/tiny.pth"),)))
     assert "no connection" in error.message
 
 
@@ -357,5 +313,5 @@ def test_a_proxy_is_used(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_PROXY")
     huggingface_hub.close_session()
     hub.put("/far/tiny.pth", PTH).redirect = False
-    finish(entry_for(PTH, sources=(Source(url="http://weights.invalid/far/tiny.pth"),)))
+    finish(entry_for(PTH, sources=(WebSource(url="http://weights.invalid/far/tiny.pth"),)))
     assert hub.bodies()[-1].path == "/far/tiny.pth"

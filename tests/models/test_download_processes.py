@@ -33,7 +33,7 @@ import dataclasses, sys
 from hatcli.errors import HatError
 from hatcli.models import catalog, download
 repo, revision, size, sha256 = sys.argv[1:]
-source = catalog.Source(repo=repo, revision=revision, path="HAT/tiny.pth")
+source = catalog.WebSource(repo=repo, revision=revision, path="HAT/tiny.pth")
 entry = dataclasses.replace(catalog.resolve("hat-s", scale=2), id="tiny-x2", filename="tiny.pth",
     size=int(size), sha256=sha256, parameters=None, sources=(source,))
 try:

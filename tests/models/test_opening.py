@@ -19,7 +19,7 @@ from hatcli.cli.commands.upscale import upscale
 from hatcli.cli.shared.fetching import needed
 from hatcli.errors import UsageError, WeightsError
 from hatcli.models import catalog, opening, store
-from hatcli.models.catalog import Entry, Source
+from hatcli.models.catalog import Entry, WebSource
 from hatcli.network import checkpoint
 from hatcli.network.config import HATConfig
 from hatcli.network.hat import HAT
@@ -39,7 +39,7 @@ FILES = {"tiny": {2: PTH, 3: published(3), 4: published(4)}, "tiny-real": {4: pu
 
 
 def entry(name: str, scale: int, *, task: str, rank: int | None) -> Entry:
-    source = Source(repo=REPO, revision=COMMIT, path=f"HAT/{name}-x{scale}.pth")
+    source = WebSource(repo=REPO, revision=COMMIT, path=f"HAT/{name}-x{scale}.pth")
     changes = {"id": f"{name}-x{scale}", "name": name, "scale": scale, "filename": f"{name}-x{scale}.pth"}
     return entry_for(FILES[name][scale], sources=(source,), task=task, rank=rank, **changes)
 

@@ -13,8 +13,8 @@ import torch
 
 from hatcli.errors import HatError
 from hatcli.models import catalog, download, receipt, store
-from hatcli.models.catalog import Entry, Source
-from hatcli.models.download import Progress
+from hatcli.models.catalog import Entry, WebSource
+from hatcli.models.installing import FetchStep
 from hatcli.network.config import HATConfig
 from hatcli.network.hat import HAT
 from support.fake_hub import COMMIT, REPO
@@ -39,7 +39,7 @@ NOTHING: list[int | None] = [0] * 20  # bodies that break off before their first
 PTH = saved({"params": state_of(1), "params_ema": state_of(0)})
 
 
-def entry_for(content: bytes, *, sources: tuple[Source, ...] | None = None, **changes: Any) -> Entry:
+def entry_for(content: bytes, *, sources: tuple[WebSource, ...] | None = None, **changes: Any) -> Entry:
     """A catalogue entry for a tiny model, published on the fake Hub under `HAT/tiny.pth`."""
     defaults: dict[str, Any] = {
         "id": "tiny-x2",
@@ -51,12 +51,12 @@ def entry_for(content: bytes, *, sources: tuple[Source, ...] | None = None, **ch
         "sha256": hashlib.sha256(content).hexdigest(),
         "parameters": None,
         "aliases": (),
-        "sources": (Source(repo=REPO, revision=COMMIT, path="HAT/tiny.pth"),) if sources is None else sources,
+        "sources": (WebSource(repo=REPO, revision=COMMIT, path="HAT/tiny.pth"),) if sources is None else sources,
     }
     return replace(catalog.resolve("hat-s", scale=2), **{**defaults, **changes})
 
 
-def finish(entry: Entry, **options: Any) -> tuple[Path, list[Progress]]:
+def finish(entry: Entry, **options: Any) -> tuple[Path, list[FetchStep]]:
     """A whole fetch: the installed path and everything that was reported on the way."""
     events = []
     fetching = download.fetch(entry, **options)
