@@ -100,3 +100,19 @@ def test_public_names_are_importable() -> None:
     assert all(getattr(hatcli, name) is not None for name in hatcli.__all__)
     with pytest.raises(AttributeError):
         _ = hatcli.nothing
+
+
+LONGER = {"models": 250, "train": 155}  # lines; the first is five commands in one file
+COMMANDS = sorted((PACKAGE / "cli" / "commands").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
+def test_no_command_imports_another_and_each_is_short(path: Path) -> None:
+    assert not [name for name in imports(path) if name.startswith("hatcli.cli.commands")]
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGER.get(path.stem, 150)
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if "cli" in path.parts], ids=lambda path: path.stem)
+def test_shared_parts_and_views_know_no_command(path: Path) -> None:
+    if path.parent.name in ("shared", "views"):
+        assert not [name for name in imports(path) if name.startswith("hatcli.cli.commands")]

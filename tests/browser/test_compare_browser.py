@@ -14,7 +14,7 @@ from PIL import Image
 from support.comparisons import NASTY, pictures
 
 from hatcli.attribution import page as attribution
-from hatcli.attribution.compare import INPUT, Shown, page
+from hatcli.attribution.comparison import INPUT, Shown, page
 from hatcli.attribution.viewer import Pixels
 
 pytestmark = pytest.mark.browser

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hatcli.attribution.compare import Shown
+from hatcli.attribution.comparison import Shown
 
 NASTY = "</script><script>document.title='broken'</script>&\"'"
 

@@ -20,7 +20,7 @@ from hatcli.cli.shared.pictures import eight_bits, read_picture, refuse_existing
 from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from hatcli.attribution.compare import Shown
+    from hatcli.attribution.comparison import Shown
     from hatcli.attribution.viewer import Pixels
     from hatcli.upscaling.upscaler import Upscaler
 
@@ -89,7 +89,7 @@ def compare(
     hat compare photo.png --models all                         every installed model, and how long it took
     hat compare small.png --models hat-t --truth large.png     with PSNR and SSIM
     """
-    from hatcli.attribution import compare as comparing
+    from hatcli.attribution.comparison import contact_sheet, page
     from hatcli.attribution.crops import chosen_part
 
     target = output or image.with_name(f"{image.stem}_compare.html")
@@ -114,9 +114,9 @@ def compare(
     shown = enlarged(low, upscalers, factor, console)
     notes = [] if part.is_all(whole) else [f"{part} of {whole.shape[1]} x {whole.shape[0]}."]
     title = f"{show(image.name)} x{factor}"
-    text = comparing.page(shown, title=title, truth=large, border=factor, lossless=lossless or None, notes=notes)
+    text = page(shown, title=title, truth=large, border=factor, lossless=lossless or None, notes=notes)
     sheet = io.BytesIO()
-    comparing.contact_sheet(shown, truth=large, border=factor).save(sheet, "PNG", compress_level=3)
+    contact_sheet(shown, truth=large, border=factor).save(sheet, "PNG", compress_level=3)
     write(target, text.encode("utf-8"))
     write(sheet_file, sheet.getvalue())
     print_result(show(target))
@@ -132,7 +132,7 @@ def sheet_beside(page: Path, *inputs: Path | None) -> Path:
 
 def enlarged(low: Pixels, upscalers: dict[str, Upscaler], scale: int, console: Console) -> list[Shown]:
     """The input enlarged by bicubic, then every model's result and the time it took."""
-    from hatcli.attribution.compare import INPUT, Shown
+    from hatcli.attribution.comparison import INPUT, Shown
     from hatcli.cli.views.enlarging import through_upscaler
     from hatcli.evaluation.evaluate import bicubic
 

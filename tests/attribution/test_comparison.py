@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from support.comparisons import NASTY, pictures
 
-from hatcli.attribution.compare import Shown, contact_sheet, page
+from hatcli.attribution.comparison import Shown, contact_sheet, page
 from hatcli.errors import InputError
 
 

@@ -67,9 +67,9 @@ def page(
         "STYLE": viewer.style,
         "STAGE": viewer.stage,
         "VIEWER": viewer.script,
-        "SCRIPT": asset("compare.js"),
+        "SCRIPT": asset("comparison.js"),
     }
-    return filled(asset("compare.html"), values)
+    return filled(asset("comparison.html"), values)
 
 
 def facts(entry: Shown, truth: Pixels | None, border: int) -> dict[str, float | None]:
