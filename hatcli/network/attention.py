@@ -6,14 +6,13 @@ h heads, d channels a head.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 MASKED = -100.0  # added to a logit between pixels that only the cyclic shift made neighbours
-HEAD_MULTIPLE = 8  # fused kernels want the channels of a head in multiples of this
 
 
 def self_attention_index(window: int) -> Tensor:
@@ -59,6 +58,15 @@ def border_masks(window: int, shift: int, *, device: torch.device, dtype: torch.
     return masks.to(dtype) * MASKED
 
 
+def border_biases(bias: Tensor, window: int, shift: int) -> Tensor:
+    """A position bias `[h, M*M, M*M]` with the masks: `[4, h, M*M, M*M]` for interior, right, bottom and corner
+    windows; `[1, ...]` without a shift."""
+    if not shift:
+        return bias[None]
+    masks = border_masks(window, shift, device=bias.device, dtype=bias.dtype)
+    return bias[None] + masks[:, None]
+
+
 def partition(rows: Tensor, window: int) -> Tensor:
     """`[B, R*M, W, C]` to windows `[W/M, R, B, M*M, C]`: columns first, so that the last column is one slice."""
     batch, height, width, channels = rows.shape
@@ -68,33 +76,18 @@ def partition(rows: Tensor, window: int) -> Tensor:
 
 def merge(windows: Tensor, window: int) -> Tensor:
     """The inverse of `partition`."""
-    return _tiles(windows, window).flatten(3, 4).flatten(1, 2)
+    return in_image_order(windows, window).flatten(3, 4).flatten(1, 2)
 
 
-def _tiles(windows: Tensor, window: int) -> Tensor:
-    """Windows in the order of an image's pixels, `[B, R, M, W/M, M, C]`: a view."""
+def in_image_order(windows: Tensor, window: int) -> Tensor:
+    """`partition`'s windows in the order of an image's pixels, `[B, R, M, W/M, M, C]`: a view."""
     return torch.unflatten(windows, 3, (window, window)).permute(2, 1, 3, 0, 4, 5)
 
 
-def matched(
-    image: Tensor, windows: Tensor, window: int, shift: int, rows: slice = slice(None)
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Which pixels of `image` `[B, H, W, C]` are which of windows that begin `shift` columns further right and wrap:
-    pairs of views of one shape, of the image and of `partition`'s `[W/M, R, B, M*M, C]`, each pixel in one of them.
-
-    `rows`: the pixel rows of a window that the image holds; all, unless it is a part of a single row of windows.
-    """
-    width = image.shape[2]
-    tiles = _tiles(windows, window)[:, :, rows]
-    last = width + shift - window if shift else width  # where the window that wraps begins
-    for source, place in (
-        (slice(shift, last), tiles[:, :, :, : (last - shift) // window]),
-        (slice(last, width), tiles[:, :, :, -1:, : window - shift]),
-        (slice(0, shift), tiles[:, :, :, -1:, window - shift :]),
-    ):
-        if source.start < source.stop:
-            part = image[:, :, source]
-            yield torch.unflatten(torch.unflatten(part, 2, place.shape[3:5]), 1, place.shape[1:3]), place
+def overlapping_windows(padded: Tensor, window: int, overlap_window: int) -> Tensor:
+    """`[B, R*M + O - M, W + O - M, X]` to the windows of side O around those of side M, `[W/M, R, B, O, O, X]`: a
+    view."""
+    return padded.unfold(1, overlap_window, window).unfold(2, overlap_window, window).permute(2, 1, 0, 4, 5, 3)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, scale: float) -> Tensor:
@@ -105,54 +98,56 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, scale: fl
     return torch.unflatten(result.transpose(1, 2), 0, lead)
 
 
-class AttentionWeights:
-    """One block's projections with the channels of a head padded by zeros, ready for the fused kernel.
+class Attend(Protocol):
+    """How the products of attention are computed: as `attend` does, in whatever way."""
 
-    Zero channels change no product and no sum; made anew in every forward pass, which costs nothing beside it.
-    """
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, scale: float) -> Tensor:
+        """softmax(q k^T * scale + bias) v."""
 
-    def __init__(self, module: WindowProjection, index: Tensor, *, pad: bool) -> None:
-        heads, channels = module.num_heads, module.dim
-        width = channels // heads
-        padded = -(-width // HEAD_MULTIPLE) * HEAD_MULTIPLE if pad else width
-        extra = padded - width
-        weight = module.qkv.weight.view(3, heads, width, channels)
-        self.qkv_weight = F.pad(weight, (0, 0, 0, extra)).reshape(3 * heads * padded, channels)
-        bias = module.qkv.bias
-        self.qkv_bias = None if bias is None else F.pad(bias.view(3, heads, width), (0, extra)).reshape(-1)
-        projection = module.proj.weight.view(channels, heads, width)
-        self.proj_weight = F.pad(projection, (0, extra)).reshape(channels, heads * padded)
-        self.proj_bias = module.proj.bias
-        self.dtype = weight.dtype  # of the products; the bias is added to their sums, wide where the kernel can
-        on_cpu = weight.device.type == "cpu"
-        self.bias = module.position_bias(index).to(None if on_cpu else weight.dtype)  # [h, queries, keys]
-        self.heads, self.width, self.scale = heads, padded, width**-0.5
 
-    def qkv(self, tokens: Tensor, first: int, last: int) -> Tensor:
-        """Projections `first` to `last` (exclusive) of query, key, value: `[..., C]` to `[..., last - first, h, d]`."""
-        step = self.heads * self.width
-        part = slice(first * step, last * step)
-        bias = None if self.qkv_bias is None else self.qkv_bias[part]
-        projected = F.linear(tokens, self.qkv_weight[part], bias)
-        return torch.unflatten(projected, -1, (last - first, self.heads, self.width))
-
-    def project(self, attended: Tensor) -> Tensor:
-        """`[..., h, d]` back to `[..., C]`."""
-        return F.linear(attended.flatten(-2), self.proj_weight, self.proj_bias)
-
-    def project_into(self, result: Tensor, attended: Tensor) -> None:
-        """The same, written to `result` `[..., C]`, whose memory is in one piece; without gradients."""
-        tokens = attended.flatten(-2).flatten(0, -2)
-        torch.addmm(self.proj_bias, tokens, self.proj_weight.t(), out=result.view(-1, result.shape[-1]))
+def attend_by_border(
+    attend: Attend,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    biases: Tensor,
+    *,
+    scale: float,
+    interior: tuple[int, int],
+) -> Tensor:
+    """Attention in windows `[columns, rows, B, M*M, h, d]`, of which the first `interior` columns and rows are inside
+    the image and take `biases[0]`; those to the right, below and in the corner take the others, as `border_biases`
+    orders them."""
+    columns, rows = interior
+    if interior == query.shape[:2]:
+        return attend(query, key, value, biases[0], scale=scale)
+    attended = torch.empty_like(query)
+    for bias, region in zip(
+        biases,
+        (
+            (slice(None, columns), slice(None, rows)),
+            (slice(columns, None), slice(None, rows)),
+            (slice(None, columns), slice(rows, None)),
+            (slice(columns, None), slice(rows, None)),
+        ),
+        strict=True,
+    ):
+        if query[region].numel():
+            attended[region] = attend(query[region], key[region], value[region], bias, scale=scale)
+    return attended
 
 
 class WindowProjection(nn.Module):
-    """What self-attention and overlapping cross-attention share: projections and a table of position biases."""
+    """What self-attention and overlapping cross-attention share: projections and a table of position biases.
+
+    `attend` computes the products; training may put a faster way with gradients in its place.
+    """
 
     def __init__(self, dim: int, num_heads: int, table_rows: int, *, qkv_bias: bool) -> None:
         super().__init__()
         self.dim, self.num_heads = dim, num_heads
-        self.attend = attend  # with gradients; training may put a faster form of the same formula here
+        self.scale = (dim // num_heads) ** -0.5
+        self.attend: Attend = attend
         self.relative_position_bias_table = nn.Parameter(torch.zeros(table_rows, num_heads))
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = nn.Linear(dim, dim)
@@ -164,10 +159,24 @@ class WindowProjection(nn.Module):
         rows = torch.remainder(index, table.shape[0]).flatten()
         return table.t()[:, rows].view(self.num_heads, *index.shape)
 
+    def by_heads(self, channels: Tensor) -> Tensor:
+        """`[..., C]` to `[..., h, d]`."""
+        return torch.unflatten(channels, -1, (self.num_heads, self.dim // self.num_heads))
+
 
 class WindowAttention(WindowProjection):
-    """Self-attention inside windows of side M (W-MSA; shifted or not is the caller's concern)."""
+    """Self-attention inside windows of side M (W-MSA), shifted (SW-MSA) or not; the roll itself is the caller's."""
 
-    def __init__(self, dim: int, window_size: int, num_heads: int, *, qkv_bias: bool) -> None:
+    def __init__(self, dim: int, window_size: int, num_heads: int, *, shift: int, qkv_bias: bool) -> None:
         super().__init__(dim, num_heads, (2 * window_size - 1) ** 2, qkv_bias=qkv_bias)
-        self.window_size = window_size
+        self.window_size, self.shift = window_size, shift
+
+    def forward(self, windows: Tensor, index: Tensor) -> Tensor:
+        """Windows of a whole image, `[W/M, H/M, B, M*M, C]`, to the same; `index` is `self_attention_index`."""
+        query, key, value = (self.by_heads(part) for part in self.qkv(windows).chunk(3, dim=-1))
+        biases = border_biases(self.position_bias(index), self.window_size, self.shift)
+        columns, rows = windows.shape[:2]
+        interior = (columns - 1, rows - 1) if self.shift else (columns, rows)
+        attended = attend_by_border(self.attend, query, key, value, biases, scale=self.scale, interior=interior)
+        result: Tensor = self.proj(attended.flatten(-2))
+        return result

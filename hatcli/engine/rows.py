@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hatcli.network import winograd
+from hatcli.engine.winograd import Convolution
 
 
 def bands(length: int, size: int) -> Iterator[tuple[int, int]]:
@@ -47,7 +47,7 @@ def conv_rows(conv: nn.Module, image: Tensor, top: int, bottom: int, *, norm: nn
 
 def conv_rows_into(
     result: Tensor,
-    conv: winograd.Convolution,
+    conv: Convolution,
     image: Tensor,
     top: int,
     bottom: int,
@@ -73,8 +73,3 @@ def _padded(rows: Tensor, have: tuple[int, int], want: tuple[int, int], height: 
     source = rows[:, first - have[0] : end - have[0]]
     above, below = first - (want[0] - 1), (want[1] + 1) - end
     return F.pad(source, (0, 0, 0, 0, above, below)) if above or below else source
-
-
-def wide_dtype(dtype: torch.dtype) -> torch.dtype:
-    """What sums and pictures are held in: float64 stays float64, everything narrower is float32."""
-    return torch.float64 if dtype == torch.float64 else torch.float32
