@@ -33,15 +33,14 @@ def feature_maps(network: Differentiable, image: Tensor) -> list[Tensor]:
     """
     found: list[Tensor] = []
 
-    def keep(group: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+    def keep(group: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         found.append(channels_first(output, inputs, image.shape[1:], last=network.channels_last).float().cpu())
-        return output.detach()  # so that no graph grows from group to group
 
     if not network.groups:
         raise WeightsError("this network has no groups whose maps could be shown", hint=FEATURES_HINT)
     handles = [group.register_forward_hook(keep) for group in network.groups]
     try:
-        with torch.enable_grad():  # HAT's quick path without gradients does not pass through forward
+        with torch.no_grad():
             network.call(image[None])
     finally:
         for handle in handles:

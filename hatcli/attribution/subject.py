@@ -17,9 +17,9 @@ from hatcli.attribution.findings import Finding
 from hatcli.attribution.lam import Attribution, BlurPath, KeptBytes, StepsDone, Window, attribute
 from hatcli.errors import HatError, InputError, MemoryLimitError, WeightsError
 from hatcli.image.picture import from_tensor
+from hatcli.progress import mapped
 from hatcli.upscaling.device import free_memory
 from hatcli.upscaling.memory import is_out_of_memory
-from hatcli.upscaling.progress import mapped
 
 CPU_BATCH_BYTES = 1 << 30  # larger batches are no faster there
 PROBE_SIDES = (16, 32)  # input pixels; whole windows of every published model

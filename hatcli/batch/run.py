@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from hatcli.errors import HatError, OutputError
 from hatcli.image import animation, decode, encode
 from hatcli.image.animation import Animation
 from hatcli.image.picture import Picture, Samples
+from hatcli.progress import mapped
 from hatcli.upscaling.progress import Progress
 from hatcli.upscaling.upscaler import Upscaler
 
@@ -308,13 +310,8 @@ def _enlarge(
         rows = _rows(job, picture, upscaler, plan)
         yield from _hand_over(rows, strips, _Made(result, picture, told, began), writing)
         return
-    steps = upscaler.steps(picture, plan.target)
-    while True:
-        try:
-            yield Advanced(job, next(steps))
-        except StopIteration as finished:
-            result = replace(result, picture=finished.value)
-            break
+    enlarged = yield from mapped(upscaler.steps(picture, plan.target), partial(Advanced, job))
+    result = replace(result, picture=enlarged)
     yield from writing.make_room(result.waiting_bytes)
     writing.add(_Made(result, picture, told, began))
     yield Writing(job)
@@ -341,15 +338,12 @@ def _frames(job: Job, moving: Animation, upscaler: Upscaler, plan: Plan) -> Iter
     """Frame after frame, enlarged, with its bytes."""
     frames = (*(() if moving.still is None else (moving.still,)), *moving.frames)
     for number, frame in enumerate(frames):
-        steps = upscaler.steps(frame, plan.target)
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as finished:
-                picture: Picture = finished.value
-                yield picture, picture_bytes(picture)
-                break
-            yield Advanced(job, replace(progress, done=(number + progress.done) / len(frames)))
+
+        def advanced(progress: Progress, number: int = number) -> Advanced:
+            return Advanced(job, replace(progress, done=(number + progress.done) / len(frames)))
+
+        picture = yield from mapped(upscaler.steps(frame, plan.target), advanced)
+        yield picture, picture_bytes(picture)
 
 
 def _rows(job: Job, picture: Picture, upscaler: Upscaler, plan: Plan) -> Iterator[Advanced | tuple[Samples, int]]:

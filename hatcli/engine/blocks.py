@@ -1,5 +1,4 @@
-"""The banded form of `hatcli.network.blocks`: each function does in place, without gradients, what the block of its name
-computes as a formula.
+"""The banded form of `hatcli.network.blocks`: what a block computes there as a formula, a function does here in place.
 
 An image is worked on in bands of window rows, so that temporaries stay in the cache and three feature maps of it are
 alive at most. Shape letters: B images, H and W rows and columns (multiples of the window side M), C channels, h heads,
@@ -110,7 +109,7 @@ class WindowBand:
         batch, _, width, channels = self.x.shape
         rows = norm(join([self.x[:, top:bottom] for (top, bottom), _ in self.segments]))
         shape = (width // self.window, self.end - self.first, batch, self.window**2, channels)
-        windows = rows.new_empty(shape, dtype=dtype)
+        windows: Tensor = rows.new_empty(shape, dtype=dtype)
         for pixels, inside in pair_window_slices(rows, windows, self.window, self.shift):
             inside.copy_(pixels)
         return windows

@@ -24,9 +24,9 @@ class Network(Protocol):
     """
 
     @property
-    def scale(self) -> int: ...  # noqa: D102
+    def scale(self) -> int: ...
     @property
-    def window(self) -> int: ...  # noqa: D102
+    def window(self) -> int: ...
 
     def steps(self, image: Tensor) -> Generator[float, None, Tensor]:
         """`[B, 3, H, W]` in 0..1, any size from 1 x 1, on the device: yields the share done, 0..1, and returns

@@ -25,7 +25,7 @@ MOST_WORKERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Who works on an image without gradients: `count` threads, on about `chunk` pixels each at a time, and all `cores`.
+    """Who works on an image without gradients: `count` threads on all `cores`, each on about `chunk` pixels at a time.
 
     Each worker has temporaries of its own, so there are at most `MOST_WORKERS`, with equal shares of the cores.
     """

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import psutil
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from hatcli.engine import Network
+from hatcli.progress import drive
 from hatcli.upscaling.device import has_bf16
 
 MATRIX = 2048  # side of the matrices whose product is taken for the machine's limit
@@ -123,15 +125,9 @@ def compete(contestants: list[Contestant], side: int, *, device: torch.device, r
         )
 
 
-def inference(network: nn.Module) -> Callable[[Tensor], Tensor]:
+def inference(network: Network) -> Callable[[Tensor], Tensor]:
     """A network as a plain function without gradients."""
-
-    @torch.inference_mode()
-    def run(image: Tensor) -> Tensor:
-        result: Tensor = network(image)
-        return result
-
-    return run
+    return lambda image: drive(network.steps(image))
 
 
 class PeakMemory:

@@ -12,6 +12,7 @@ from hatcli.errors import WeightsError
 from hatcli.models import receipt, store
 from hatcli.models.catalog import Entry
 from hatcli.models.transfer import saving
+from hatcli.progress import mapped
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,5 @@ def is_published(entry: Entry, file: Path) -> Generator[FetchStep, None, bool]:
     total = file.stat().st_size
     if entry.sha256 is None:
         return True
-    hashing = receipt.sha256(file)
-    while True:
-        try:
-            yield FetchStep("verifying", next(hashing), total, file.name)
-        except StopIteration as end:
-            return bool(end.value == entry.sha256)
+    found = yield from mapped(receipt.sha256(file), lambda done: FetchStep("verifying", done, total, file.name))
+    return found == entry.sha256

@@ -13,6 +13,7 @@ from hatcli.errors import WeightsError
 from hatcli.models import catalog, store
 from hatcli.models.catalog import Entry
 from hatcli.outside import open_plain, read_bounded
+from hatcli.progress import drive
 
 Verdict = Literal["intact", "changed", "unknown", "missing"]
 _BLOCK = 2**20  # bytes
@@ -32,12 +33,7 @@ def sha256(path: Path) -> Generator[int, None, str]:
 
 def digest(path: Path) -> str:
     """The file's sha256 in one go."""
-    reading = sha256(path)
-    while True:
-        try:
-            next(reading)
-        except StopIteration as end:
-            return str(end.value)
+    return drive(sha256(path))
 
 
 def write(identifier: str, sha256: str) -> None:

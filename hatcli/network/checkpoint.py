@@ -74,7 +74,7 @@ def build(checkpoint: Checkpoint) -> HAT:
         model = HAT(checkpoint.config)
     state = {key: value.float() if value.is_floating_point() else value for key, value in checkpoint.state.items()}
     model.load_state_dict(state, strict=True, assign=True)
-    model.to(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval().requires_grad_(False)
 
 

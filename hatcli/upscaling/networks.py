@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,12 +9,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from hatcli.errors import HatError
+from hatcli import engine
+from hatcli.engine import Network
+from hatcli.errors import HatError, MemoryLimitError
+from hatcli.progress import mapped, within
 from hatcli.upscaling import ensemble
 from hatcli.upscaling.colors import keep_means_
 from hatcli.upscaling.device import DeviceChoice, exact_products
-from hatcli.upscaling.memory import run_bytes, window_of
-from hatcli.upscaling.progress import mapped
+from hatcli.upscaling.memory import is_out_of_memory, run_bytes
 from hatcli.upscaling.settings import Settings
 
 
@@ -32,17 +33,11 @@ class Networks:
     masters: Mapping[int, nn.Module]
     choice: DeviceChoice
     settings: Settings
-    _working: dict[tuple[int, torch.dtype], nn.Module] = field(default_factory=dict)
-
-    def window(self, scale: int) -> int:
-        """Input pixels whose multiples the tiles of a factor's network should start at."""
-        return window_of(self.masters[scale])
+    _working: dict[tuple[int, torch.dtype], Network] = field(default_factory=dict)
 
     def bytes_for(self, scale: int, dtype: torch.dtype) -> Callable[[int, int], int]:
         """Height and width of a region to what running a factor's network on it takes."""
-        return partial(
-            run_bytes, self.masters[scale], device=self.choice.device, dtype=dtype, ensemble=self.settings.ensemble
-        )
+        return partial(run_bytes, self.opened(scale, dtype), ensemble=self.settings.ensemble)
 
     def run(self, region: Tensor, scale: int, dtype: torch.dtype) -> Generator[float, None, Tensor]:
         """The network of a factor on `[3, h, w]`: yields its share done, returns `[3, s*h, s*w]` on the CPU.
@@ -64,51 +59,40 @@ class Networks:
         )
 
     def _run_in(self, dtype: torch.dtype, region: Tensor, scale: int) -> Generator[float, None, Tensor]:
-        network = self._in_precision(scale, dtype)
+        network = self.opened(scale, dtype)
         image = region[None].to(self.choice.device)
         if not self.settings.ensemble:
-            result = yield from forward(network, image)
+            result = yield from within(network.steps(image), exact_products)
             return result[0].float().cpu()
         total: Tensor | None = None
         for number in range(ensemble.COUNT):
-            steps = forward(network, ensemble.transform(image, number).contiguous())
+            steps = within(network.steps(ensemble.transform(image, number).contiguous()), exact_products)
             turned = yield from mapped(steps, partial(_share_of_all, number))
             output = ensemble.inverse(turned, number).float()
             total = output.clone() if total is None else total.add_(output)
         assert total is not None
         return total.div_(ensemble.COUNT)[0].cpu()
 
-    def _in_precision(self, scale: int, dtype: torch.dtype) -> nn.Module:
-        """The network of a factor on the device in a precision; made once."""
-        key = (scale, dtype)
+    def opened(self, scale: int, dtype: torch.dtype) -> Network:
+        """The network of a factor on the device in a precision; opened once.
+
+        Raises:
+            MemoryLimitError: the device has no room for its weights.
+        """
+        key, device = (scale, dtype), self.choice.device
         if key not in self._working:
-            master = self.masters[scale].eval()
-            stays = self.choice.device.type == "cpu" and dtype == torch.float32
-            self._working[key] = master if stays else copy.deepcopy(master).to(self.choice.device, dtype)
+            try:
+                self._working[key] = engine.opened(self.masters[scale], scale=scale, device=device, dtype=dtype)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise MemoryLimitError(
+                    f"{device} has no room for the network itself",
+                    hint="close other programs, use --device cpu, or a smaller model such as -n hat-t",
+                ) from error
         return self._working[key]
 
 
 def _share_of_all(number: int, done: float) -> float:
     """Progress of one of the ensemble's runs as progress of all."""
     return (number + done) / ensemble.COUNT
-
-
-def forward(network: nn.Module, image: Tensor) -> Generator[float, None, Tensor]:
-    """One forward pass without gradients; a network that can report its steps does."""
-    steps: Callable[[Tensor], Generator[None, None, Tensor]] | None = getattr(network, "steps", None)
-    if steps is None:
-        with torch.inference_mode(), exact_products():
-            whole: Tensor = network(image)
-        return whole
-    count = int(getattr(network, "num_steps", 1))
-    running = steps(image)
-    for done in range(1, count + 1):
-        with exact_products():
-            next(running)
-        yield done / count
-    try:
-        next(running)
-    except StopIteration as finished:
-        result: Tensor = finished.value
-        return result
-    raise RuntimeError("the network took more steps than it said")

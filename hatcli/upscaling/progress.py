@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TypeVar
-
-Part = TypeVar("Part")
-Whole = TypeVar("Whole")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -32,17 +26,6 @@ class Report:
         self._done[number] = progress.done
         done = sum(share * done for share, done in zip(self._shares, self._done, strict=True))
         return Progress(min(done, 1.0), progress.tile, progress.tiles)
-
-
-def mapped(steps: Generator[Part, None, Result], change: Callable[[Part], Whole]) -> Generator[Whole, None, Result]:
-    """What a generator yields, changed; it returns what the generator returns."""
-    while True:
-        try:
-            part = next(steps)
-        except StopIteration as finished:
-            result: Result = finished.value
-            return result
-        yield change(part)
 
 
 def pass_shares(passes: tuple[int, ...]) -> list[float]:

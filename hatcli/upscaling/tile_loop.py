@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from hatcli.errors import MemoryLimitError
+from hatcli.progress import mapped
 from hatcli.upscaling import tiling
 from hatcli.upscaling.device import free_memory
 from hatcli.upscaling.memory import (
@@ -27,7 +28,7 @@ from hatcli.upscaling.memory import (
     largest_tile,
 )
 from hatcli.upscaling.networks import Networks
-from hatcli.upscaling.progress import Progress, mapped
+from hatcli.upscaling.progress import Progress
 from hatcli.upscaling.rows import Rows, RowSource
 
 
@@ -74,7 +75,7 @@ class TileLoop:
         frontier = Frontier()
         side = self.first_side(run, source.height, source.width)
         while True:
-            plan = self.plan(source.height - frontier.top, source.width, run.scale, side=side)
+            plan = self.plan(source.height - frontier.top, source.width, run, side=side)
             try:
                 yield from self._strips(source, run, plan, frontier)
                 return
@@ -85,12 +86,13 @@ class TileLoop:
             if self.networks.choice.device.type == "cuda":
                 torch.cuda.empty_cache()
             self._allowed[run.scale] = side
-            yield from settle(frontier, keep=self._kept_rows(run.scale, side), scale=run.scale)
+            yield from settle(frontier, keep=self._kept_rows(run, side), scale=run.scale)
 
-    def plan(self, height: int, width: int, scale: int, *, side: int) -> tiling.TilePlan:
+    def plan(self, height: int, width: int, run: Pass, *, side: int) -> tiling.TilePlan:
         """Tiles of at most `side` pixels over `height` rows and `width` columns."""
         overlap = min(self.networks.settings.overlap, side // 2)
-        return tiling.plan(height, width, tile=side, overlap=overlap, window=self.networks.window(scale))
+        window = self.networks.opened(run.scale, run.dtype).window
+        return tiling.plan(height, width, tile=side, overlap=overlap, window=window)
 
     def first_side(self, run: Pass, height: int, width: int) -> int:
         """Side of the tiles to start with; at least the picture's longer side if it is to run whole."""
@@ -133,9 +135,9 @@ class TileLoop:
             ) from error
         return smaller
 
-    def _kept_rows(self, scale: int, side: int) -> int:
+    def _kept_rows(self, run: Pass, side: int) -> int:
         """Input rows that go on waiting to blend when tiles get smaller: an overlap, in whole windows."""
-        window = self.networks.window(scale)
+        window = self.networks.opened(run.scale, run.dtype).window
         return -(-min(self.networks.settings.overlap, side // 2) // window) * window
 
     def _strips(

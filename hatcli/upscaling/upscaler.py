@@ -11,6 +11,7 @@ from hatcli.image import convert
 from hatcli.image.convert import Readable
 from hatcli.image.picture import Picture, split_alpha, with_pixels
 from hatcli.models.opening import Auto, Model
+from hatcli.progress import drive
 from hatcli.upscaling.device import DeviceChoice, choose
 from hatcli.upscaling.networks import Networks
 from hatcli.upscaling.passes import enlarged, result_bytes
@@ -106,15 +107,7 @@ class Upscaler:
         Raises:
             HatError: whatever went wrong, in a line.
         """
-        steps = self.steps(convert.picture(image), target)
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as finished:
-                result: Picture = finished.value
-                return result
-            if on_progress is not None:
-                on_progress(progress)
+        return drive(self.steps(convert.picture(image), target), on_progress)
 
     def steps(self, picture: Picture, target: Target | None = None) -> Generator[Progress, None, Picture]:
         """`upscale` as a generator: yields progress and returns the result; closing it ends the work.
@@ -163,7 +156,7 @@ class Upscaler:
         held = result_bytes(height * scale, width * scale, bits=bits)
         first = Pass(scale, self.choice.dtype_for(bits), held, report=lambda progress: progress)
         side = self._loop.first_side(first, height, width)
-        return self._loop.plan(height, width, scale, side=side)
+        return self._loop.plan(height, width, first, side=side)
 
     def tiles(self, width: int, height: int, scale: int, *, bits: int = 8) -> int:
         """How many tiles a pass over a picture of this size takes with the memory that is free now."""

@@ -27,6 +27,7 @@ from hatcli.attribution.regions import confidence, drawn, strongest
 from hatcli.errors import InputError, UsageError
 from hatcli.network.config import HATConfig
 from hatcli.network.hat import HAT
+from hatcli.progress import drive
 
 WINDOW = Window(4, 4, 8)
 
@@ -50,12 +51,7 @@ def found(
     batch: int | None = None,
 ) -> Attribution:
     running = attribute(network, image, window, path=BlurPath(steps=steps), objective=objective, batch=batch)
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            result: Attribution = end.value
-            return result
+    return drive(running)
 
 
 def test_kernels_are_the_published_ones() -> None:

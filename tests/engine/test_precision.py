@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 from pathlib import Path
@@ -15,9 +14,11 @@ from safetensors.torch import load_file
 from support.networks import PARITY, lively, tiny
 from torch import Tensor
 
+from hatcli.engine.hat import BandedHAT, placed
 from hatcli.network import checkpoint
 from hatcli.network.config import HATConfig, preset
 from hatcli.network.hat import HAT
+from hatcli.progress import drive
 from hatcli.training.start import start_as_bilinear
 
 DATA = Path(__file__).parent.parent / "data"
@@ -31,9 +32,8 @@ def photo(side: int) -> Tensor:
 
 def both(network: HAT, image: Tensor) -> tuple[Tensor, Tensor]:
     """The network's result in fp32 and in bf16."""
-    narrow = copy.deepcopy(network).to(torch.bfloat16)
-    with torch.inference_mode():
-        return network(image), narrow(image)
+    wide, narrow = (BandedHAT(network, dtype=dtype) for dtype in (torch.float32, torch.bfloat16))
+    return drive(wide.steps(image)), drive(narrow.steps(image))
 
 
 def decibels_and_steps(wide: Tensor, narrow: Tensor) -> tuple[float, float]:
@@ -79,7 +79,7 @@ def test_random_networks_around_a_picture_stay_within_60_db_of_fp32(config: HATC
     assert near > 0.999
     with torch.no_grad():
         network.conv_after_body.weight.zero_()
-        assert (network(photo(48)) - wide).std() * 255 > 5  # the body is worth measuring
+        assert (network(photo(48)) - wide).std() * 255 > 3  # the body is worth measuring
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -92,7 +92,7 @@ def test_results_that_are_the_bodys_alone_differ_by_one_step_at_most(seed: int) 
 
 
 def test_only_products_inside_the_blocks_are_narrow() -> None:
-    network = HAT(tiny()).to(torch.bfloat16)
+    network = placed(HAT(tiny()), device=None, dtype=torch.bfloat16)
     narrow = {name for name, value in network.named_parameters() if value.dtype == torch.bfloat16}
     blocks = "layers.0.residual_group."
     assert all(name.startswith(blocks) for name in narrow)
@@ -100,7 +100,13 @@ def test_only_products_inside_the_blocks_are_narrow() -> None:
     products = [name for name, value in network.named_parameters() if name.startswith(blocks) and value.ndim > 1]
     wide = {name for name in products if name not in narrow}
     assert all("table" in name or ".attention." in name for name in wide)
-    assert {value.dtype for value in network.to(torch.float32).parameters()} == {torch.float32}
+
+
+def test_the_network_itself_stays_as_it_is() -> None:
+    network = HAT(tiny())
+    assert placed(network, device=torch.device("cpu"), dtype=torch.float32) is network
+    assert placed(network, device=None, dtype=torch.bfloat16) is not network
+    assert {value.dtype for value in network.parameters()} == {torch.float32}
 
 
 def test_pictures_come_out_in_float32() -> None:

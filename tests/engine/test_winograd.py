@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hatcli.network import winograd
-from hatcli.network.bands import conv_rows_into
+from hatcli.engine import winograd
+from hatcli.engine.rows import conv_rows_into
 
 
 def convolution(inputs: int, outputs: int, dtype: torch.dtype, *, bias: bool = True) -> nn.Conv2d:

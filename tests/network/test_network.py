@@ -1,4 +1,4 @@
-"""The network: exact against the reference's numbers, with and without gradients, at every size and chunk."""
+"""The network as a formula: the reference's numbers, its gradients, its parts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support.networks import CASES, PARITY, lively, tiny
-from support.reference import reference_network, same_weights
 
 from hatcli.errors import WeightsError
 from hatcli.network import checkpoint
 from hatcli.network.attention import border_masks, cross_attention_index, merge, partition, self_attention_index
-from hatcli.network.bands import bands
 from hatcli.network.config import HATConfig, preset
 from hatcli.network.hat import HAT, pad_to_multiple
 
@@ -23,24 +21,7 @@ from hatcli.network.hat import HAT, pad_to_multiple
 def test_output_equals_the_reference_within_1e_5(name: str) -> None:
     network = checkpoint.load(PARITY / f"{name}.weights.safetensors")
     case = load_file(PARITY / f"{name}.case.safetensors")
-    with torch.no_grad():
-        banded = network(case["input"])
-    plain = network(case["input"])
-    assert (banded - case["output"]).abs().max() < 1e-5
-    assert (plain - case["output"]).abs().max() < 1e-5
-
-
-@pytest.mark.filterwarnings("ignore:torch.meshgrid")
-@pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("shape", ["hat-s", "hat", "hat-l"])
-def test_full_size_networks_agree_with_spandrel_within_1e_4(shape: str, scale: int) -> None:
-    config = preset(shape, upscale=scale)
-    torch.manual_seed(scale)
-    with torch.inference_mode():
-        reference = reference_network(config)
-        network = same_weights(reference, config)
-        image = torch.rand(1, 3, 16, 32)
-        assert (reference(image) - network(image)).abs().max() < 1e-4
+    assert (network(case["input"]) - case["output"]).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -77,58 +58,6 @@ def test_position_indices_have_the_known_corner_values() -> None:
     assert len(set(cross.remainder(1521).flatten().tolist())) == 1521
 
 
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (4, 4), (5, 9), (8, 3), (16, 24), (2, 31)])
-@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
-def test_bands_and_the_plain_formula_agree_at_every_size_and_scale(height: int, width: int, scale: int) -> None:
-    network = lively(tiny(upscale=scale))
-    image = torch.rand(2, 3, height, width)
-    plain = network(image).detach()
-    assert plain.shape == (2, 3, height * scale, width * scale)
-    with torch.no_grad():
-        assert (network(image) - plain).abs().max() < 2e-5 * plain.abs().max()
-
-
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_picture_one_window_wide_runs_on_any_number_of_threads(threads: int) -> None:
-    network = lively(tiny())
-    image = torch.rand(2, 3, 24, 3)
-    plain = network(image).detach()
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.no_grad():
-            assert (network(image) - plain).abs().max() < 2e-5 * plain.abs().max()
-    finally:
-        torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("chunk", [1, 16, 40, 100, 10_000])
-def test_output_does_not_depend_on_the_chunk_size(chunk: int) -> None:
-    network = lively(tiny(depths=(3, 2), num_heads=(2, 2))).double()
-    image = torch.rand(1, 3, 21, 30, dtype=torch.float64)
-    plain = network(image).detach()
-    network.chunk_pixels = chunk
-    with torch.no_grad():
-        assert (network(image) - plain).abs().max() < 1e-12 * plain.abs().max()
-
-
-@pytest.mark.parametrize("ratio", [0.0, 0.5, 1.0])
-def test_every_overlap_ratio_agrees_in_bands(ratio: float) -> None:
-    network = lively(tiny(overlap_ratio=ratio)).double()
-    image = torch.rand(1, 3, 16, 20, dtype=torch.float64)
-    plain = network(image).detach()
-    network.chunk_pixels = 20
-    with torch.no_grad():
-        assert (network(image) - plain).abs().max() < 1e-12 * plain.abs().max()
-
-
-def test_two_runs_give_the_same_bits() -> None:
-    network = lively(tiny())
-    image = torch.rand(1, 3, 24, 40)
-    with torch.no_grad():
-        assert torch.equal(network(image), network(image))
-
-
 def test_gradients_are_those_of_finite_differences() -> None:
     network = lively(tiny(embed_dim=4, num_feat=2, compress_ratio=2)).double()
     image = torch.rand(1, 3, 4, 8, dtype=torch.float64, requires_grad=True)
@@ -139,33 +68,6 @@ def test_every_parameter_gets_a_gradient() -> None:
     network = lively(tiny())
     network(torch.rand(1, 3, 8, 8)).sum().backward()
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in network.parameters())
-
-
-def test_steps_yield_as_often_as_they_say_and_return_the_result() -> None:
-    network = lively(tiny(depths=(2, 3), num_heads=(2, 2)))
-    image = torch.rand(1, 3, 8, 8)
-    steps, count = network.steps(image), 0
-    while True:
-        try:
-            next(steps)
-            count += 1
-        except StopIteration as finished:
-            result = finished.value
-            break
-    assert count == network.num_steps
-    with torch.no_grad():
-        assert torch.equal(result, network(image))
-
-
-def test_channel_attention_sees_the_whole_image_and_nothing_else_does() -> None:
-    image = torch.rand(1, 3, 64, 8, dtype=torch.float64)
-    changed = image.clone()
-    changed[..., -1, :] += 0.5
-    for alpha, reaches in ((0.5, True), (0.0, False)):
-        network = lively(tiny(depths=(1,), conv_scale=alpha)).double()
-        with torch.no_grad():
-            difference = (network(image) - network(changed)).abs()[..., :8, :].max()
-        assert bool(difference > 0) == reaches
 
 
 def test_partition_and_merge_are_inverse() -> None:
@@ -186,13 +88,6 @@ def test_padding_mirrors_at_the_bottom_and_right_and_repeats_a_single_pixel() ->
     image = torch.tensor([[[[1.0, 2.0, 3.0]]]])
     assert pad_to_multiple(image, 4)[0, 0].tolist() == [[1, 2, 3, 2]] * 4
     assert pad_to_multiple(torch.arange(3.0).view(1, 1, 1, 3), 8)[0, 0, 0].tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
-
-
-def test_bands_cover_every_row_once() -> None:
-    for length, size in ((1, 1), (10, 3), (16, 16), (17, 4)):
-        spans = list(bands(length, size))
-        assert [row for top, bottom in spans for row in range(top, bottom)] == list(range(length))
-        assert all(bottom - top <= size for top, bottom in spans)
 
 
 @pytest.mark.parametrize(
@@ -225,15 +120,10 @@ def test_configuration_survives_json() -> None:
 
 
 @pytest.mark.parametrize("switch", ["cab", "channel_attention", "ocab"])
-def test_an_ablated_network_has_fewer_parameters_and_computes_the_same_both_ways(switch: str, tmp_path: Path) -> None:
-    whole = tiny(conv_scale=1.0)
-    config = tiny(conv_scale=1.0, **{switch: False})
-    model = lively(config).double()
-    assert sum(p.numel() for p in model.parameters()) < sum(p.numel() for p in HAT(whole).parameters())
-    image = torch.rand(1, 3, 9, 13, dtype=torch.float64)
-    with_gradients = model(image).detach()
-    with torch.no_grad():
-        assert (model(image) - with_gradients).abs().max() < 1e-12
+def test_an_ablated_network_has_fewer_parameters_and_is_read_back(switch: str, tmp_path: Path) -> None:
+    config = tiny(**{switch: False})
+    model = HAT(config)
+    assert sum(p.numel() for p in model.parameters()) < sum(p.numel() for p in HAT(tiny()).parameters())
     path = tmp_path / "ablated.safetensors"
-    checkpoint.write(path, config=config, state=model.float().state_dict())
+    checkpoint.write(path, config=config, state=model.state_dict())
     assert checkpoint.load(path).config == config

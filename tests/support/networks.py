@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from hatcli.engine.hat import BandedHAT
 from hatcli.network.config import HATConfig
 from hatcli.network.hat import HAT
+from hatcli.progress import drive
 
 PARITY = Path(__file__).parent.parent / "data" / "parity"
 CASES: dict[str, dict[str, Any]] = json.loads((PARITY / "cases.json").read_text())
@@ -38,3 +41,8 @@ def lively(config: HATConfig, seed: int = 0) -> HAT:
             if "norm" not in name:
                 parameter.normal_(0, 0.15)
     return network
+
+
+def banded(network: HAT, image: Tensor, *, dtype: torch.dtype | None = None, chunk: int | None = None) -> Tensor:
+    """What the engine makes of `[B, 3, H, W]`."""
+    return drive(BandedHAT(network, dtype=dtype, chunk=chunk).steps(image))

@@ -17,6 +17,7 @@ from hatcli.models.catalog import Entry, WebSource
 from hatcli.models.installing import FetchStep
 from hatcli.network.config import HATConfig
 from hatcli.network.hat import HAT
+from hatcli.progress import drive
 from support.fake_hub import COMMIT, REPO
 
 TINY = HATConfig(upscale=2, embed_dim=24, depths=(2,), num_heads=(2,), window_size=8, squeeze_factor=8, num_feat=16)
@@ -58,13 +59,8 @@ def entry_for(content: bytes, *, sources: tuple[WebSource, ...] | None = None, *
 
 def finish(entry: Entry, **options: Any) -> tuple[Path, list[FetchStep]]:
     """A whole fetch: the installed path and everything that was reported on the way."""
-    events = []
-    fetching = download.fetch(entry, **options)
-    while True:
-        try:
-            events.append(next(fetching))
-        except StopIteration as end:
-            return end.value, events
+    events: list[FetchStep] = []
+    return drive(download.fetch(entry, **options), events.append), events
 
 
 def refused(entry: Entry, **options: Any) -> HatError:
@@ -80,10 +76,4 @@ def refused(entry: Entry, **options: Any) -> HatError:
 
 def verdict_on(entry: Entry) -> receipt.Verdict:
     """What `hat models verify` would say."""
-    checking = receipt.verify(entry)
-    while True:
-        try:
-            next(checking)
-        except StopIteration as end:
-            said: receipt.Verdict = end.value
-            return said
+    return drive(receipt.verify(entry))

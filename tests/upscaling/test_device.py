@@ -10,11 +10,12 @@ import pytest
 import torch
 from support.networks import tiny
 
+from hatcli.engine import Network, opened
 from hatcli.errors import UsageError
 from hatcli.network.config import preset
 from hatcli.network.hat import HAT
 from hatcli.upscaling import device
-from hatcli.upscaling.memory import SMALLEST_TILE, is_out_of_memory, largest_tile, run_bytes, window_of
+from hatcli.upscaling.memory import SMALLEST_TILE, is_out_of_memory, largest_tile, run_bytes
 
 CPU = torch.device("cpu")
 
@@ -128,21 +129,21 @@ def test_free_memory_is_a_plausible_number_of_bytes() -> None:
     assert 1 << 20 < device.free_memory(CPU) < 1 << 50
 
 
+def hat(dtype: torch.dtype = torch.float32) -> Network:
+    return opened(HAT(preset("hat", upscale=4)), scale=4, device=CPU, dtype=dtype)
+
+
 def test_memory_grows_with_the_picture_and_is_less_in_bf16() -> None:
-    with torch.device("meta"):
-        network = HAT(preset("hat", upscale=4))
-    small, large = (run_bytes(network, side, side, device=CPU, dtype=torch.float32) for side in (256, 1024))
-    narrow = run_bytes(network, 1024, 1024, device=CPU, dtype=torch.bfloat16)
+    small, large = (run_bytes(hat(), side, side) for side in (256, 1024))
+    narrow = run_bytes(hat(torch.bfloat16), 1024, 1024)
     assert small < large / 6
     assert 0.6 < narrow / large < 0.95
     assert 2.5e9 < large < 4.2e9
 
 
 def test_the_largest_tile_fits_its_budget_and_the_next_does_not() -> None:
-    with torch.device("meta"):
-        network = HAT(preset("hat", upscale=4))
     budget = 10**9
-    needed = partial(run_bytes, network, device=CPU, dtype=torch.float32)
+    needed = partial(run_bytes, hat())
     side = largest_tile(needed, budget)
     assert needed(side, side) <= budget < needed(side + 16, side + 16)
     assert largest_tile(needed, 0) == SMALLEST_TILE
@@ -150,18 +151,15 @@ def test_the_largest_tile_fits_its_budget_and_the_next_does_not() -> None:
 
 
 def test_a_self_ensemble_counts_the_results_it_holds() -> None:
-    with torch.device("meta"):
-        network = HAT(preset("hat", upscale=4))
-    once, eight = (
-        run_bytes(network, 256, 256, device=CPU, dtype=torch.float32, ensemble=ensemble) for ensemble in (False, True)
-    )
+    network = hat()
+    once, eight = (run_bytes(network, 256, 256, ensemble=ensemble) for ensemble in (False, True))
     result = 3 * 4 * 1024**2
     assert 2 * result <= eight - once <= 3 * result
 
 
 @pytest.mark.parametrize(("window", "network"), [(4, HAT(tiny())), (16, torch.nn.Upsample(scale_factor=2))])
 def test_tiles_go_by_the_window_of_the_network(window: int, network: torch.nn.Module) -> None:
-    assert window_of(network) == window
+    assert opened(network, scale=2, device=CPU, dtype=torch.float32).window == window
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def loop(network: nn.Module | None = None, settings: Settings | None = None) -> 
 
 @pytest.fixture(autouse=True)
 def _much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tile_loop, "free_memory", lambda device: 64 << 30)
+    monkeypatch.setattr(tile_loop, "free_memory", lambda device: 128 << 30)
 
 
 @pytest.mark.parametrize(

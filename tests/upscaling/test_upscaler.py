@@ -11,11 +11,12 @@ import torch
 from support.networks import lively, tiny
 from torch import Tensor, nn
 
+from hatcli.engine.hat import BandedHAT
+from hatcli.engine.memory import FIXED
 from hatcli.errors import HatError, MemoryLimitError, UsageError
 from hatcli.image.picture import Picture, Samples, to_tensor
 from hatcli.image.resample import resize_tensor
 from hatcli.network.hat import HAT
-from hatcli.upscaling import memory
 from hatcli.upscaling.device import DeviceChoice
 from hatcli.upscaling.progress import Progress
 from hatcli.upscaling.rows import Rows, SampleRows, StreamedRows, Strip, resized
@@ -84,19 +85,24 @@ def test_tiles_of_a_real_network_differ_little_and_not_more_at_borders() -> None
 
 @pytest.mark.parametrize("window", [4, 8])
 @pytest.mark.parametrize(("height", "width", "tile"), [(96, 70, 48), (61, 130, 64), (200, 40, 32)])
-def test_tiles_see_the_windows_of_the_whole_picture(window: int, height: int, width: int, tile: int) -> None:
+def test_tiles_see_the_windows_of_the_whole_picture(
+    window: int, height: int, width: int, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     starts: set[tuple[int, int]] = set()
     pixels = np.zeros((height, width, 3), dtype=np.uint8)
     pixels[..., 0], pixels[..., 1] = np.arange(height)[:, None], np.arange(width)  # each pixel says where it is
 
-    class Looking(HAT):
-        def steps(self, x: Tensor) -> Generator[None, None, Tensor]:
-            top, left = (x[0, :2, 0, 0] * 255).round().int().tolist()
-            starts.add((top, left))
-            return super().steps(x)
+    really = BandedHAT.steps
 
-    network = Looking(tiny(window_size=window))
-    Upscaler({2: network}, choice=CPU, settings=Settings(tile=tile, overlap=12)).upscale(Picture(pixels))
+    def looking(self: BandedHAT, image: Tensor) -> Generator[float, None, Tensor]:
+        top, left = (image[0, :2, 0, 0] * 255).round().int().tolist()
+        starts.add((top, left))
+        return really(self, image)
+
+    monkeypatch.setattr(BandedHAT, "steps", looking)
+    Upscaler({2: HAT(tiny(window_size=window))}, choice=CPU, settings=Settings(tile=tile, overlap=12)).upscale(
+        Picture(pixels)
+    )
     assert len(starts) > 1
     assert all(top % window == 0 and left % window == 0 for top, left in starts)
 
@@ -347,7 +353,7 @@ def test_impossible_settings_are_usage_errors(values: dict[str, object]) -> None
 def test_little_memory_means_small_tiles_and_the_same_picture() -> None:
     network = lively(tiny())
     pixels = noise(90, 70)
-    tight = Upscaler({2: network}, choice=CPU, settings=Settings(max_memory=memory.FIXED + (1 << 20)))
+    tight = Upscaler({2: network}, choice=CPU, settings=Settings(max_memory=FIXED + (1 << 20)))
     assert tight.tiles(70, 90, 2) > 1
     assert Upscaler({2: network}, choice=CPU).tiles(70, 90, 2) == 1
     assert tight.upscale(Picture(pixels)).pixels.shape == (180, 140, 3)

@@ -104,6 +104,7 @@ def contestants(shape: str, scale: int, *, precision: str, device: Any, referenc
     """The reference (if wanted and installed) and this project's network in each precision, with the same weights."""
     import torch
 
+    from hatcli.engine import opened
     from hatcli.evaluation.reference import reference_network
     from hatcli.evaluation.speed import Contestant, inference
     from hatcli.network.config import preset
@@ -113,15 +114,21 @@ def contestants(shape: str, scale: int, *, precision: str, device: Any, referenc
     config = preset(shape, upscale=scale)
     work = config.multiply_adds()
     network = HAT(config).eval()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     found: list[Contestant] = []
     other = reference_network(config) if reference else None
     if other is not None:
         network.load_state_dict(other.state_dict())
-        found.append(Contestant("reference", inference(other.to(device)), work, torch.float32))
+        found.append(
+            Contestant(
+                "reference",
+                inference(opened(other, scale=scale, device=device, dtype=torch.float32)),
+                work,
+                torch.float32,
+            )
+        )
     for name, dtype in PRECISIONS.items():
         if precision in (name, "both"):
-            copy = HAT(config).eval()
-            copy.load_state_dict(network.state_dict())
-            copy.to(device, dtype, memory_format=torch.channels_last)
-            found.append(Contestant(f"hat {name}", inference(copy), work, dtype))
+            running = opened(network, scale=scale, device=device, dtype=dtype)
+            found.append(Contestant(f"hat {name}", inference(running), work, dtype))
     return found

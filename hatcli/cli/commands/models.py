@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -109,6 +111,7 @@ def verify_models(
 ) -> None:
     """Hash installed models again and compare; without a name, all of them."""
     from hatcli.models import catalog, receipt
+    from hatcli.progress import drive
 
     console = Console(quiet=quiet, progress=not no_progress)
     entries = _named(names, scale) if names else [entry for entry in catalog.entries() if catalog.is_installed(entry)]
@@ -117,9 +120,8 @@ def verify_models(
         raise WeightsError(f"{entries[0].name} is not installed", hint=f"hat download {entries[0].name}")
     changed = []
     for entry, path in paths.items():
-        size = path.stat().st_size
         with console.transfer(entry.id) as bar:
-            verdict = _finish(receipt.verify(entry), lambda done, bar=bar, size=size: bar("verifying", done, size))
+            verdict = drive(receipt.verify(entry), partial(_verifying, bar, path.stat().st_size))
         print_result(f"{entry.id} {verdict}")
         if verdict == "changed":
             changed.append(entry.id)
@@ -235,10 +237,5 @@ def _described(entry: Entry) -> list[tuple[str, str]]:
     return lines
 
 
-def _finish(work: Any, each: Any) -> Any:
-    """Runs a generator to its return value, handing on what it yields."""
-    while True:
-        try:
-            each(next(work))
-        except StopIteration as end:
-            return end.value
+def _verifying(bar: Callable[[str, int, int | None], None], size: int, done: int) -> None:
+    bar("verifying", done, size)

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hatcli.attribution.findings import Finding
-from hatcli.attribution.lam import Window
+from hatcli.attribution.lam import StepsDone, Window
 from hatcli.attribution.subject import Subject
 from hatcli.cli.shared.console import Bars, Console, print_result, show
+from hatcli.progress import drive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,16 +33,14 @@ def _driven(
 ) -> Finding:
     """One network, its steps shown."""
     running, started = subject.study(window, more, features=features), time.monotonic()
-    while True:
-        try:
-            steps = next(running)
-        except StopIteration as finished:
-            finding: Finding = finished.value
-            return finding
+
+    def told(steps: StepsDone) -> None:
         share = steps.done / steps.total
         bars.tiles(share, 1, 1)
         left = (time.monotonic() - started) * (1 / share - 1)
         console.detail(f"{show(subject.name)}: step {steps.done} of {steps.total}, {left:.0f} s left")
+
+    return drive(running, told)
 
 
 def document(findings: Sequence[Finding], settings: dict[str, Any]) -> str:

@@ -21,12 +21,11 @@ def through_upscaler(upscaler: Upscaler, label: str, scale: int, bars: Bars) -> 
 
     def enlarge(low: Pixels) -> Pixels:
         bars.picture(label)
-        steps = upscaler.steps(Picture(low), Target(scale=float(scale)))
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as finished:
-                return np.asarray(finished.value.pixels, dtype=np.uint8)
-            bars.tiles(progress.done, progress.tile, progress.tiles)
+        result = upscaler.upscale(
+            Picture(low),
+            Target(scale=float(scale)),
+            on_progress=lambda progress: bars.tiles(progress.done, progress.tile, progress.tiles),
+        )
+        return np.asarray(result.pixels, dtype=np.uint8)
 
     return enlarge

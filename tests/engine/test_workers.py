@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import platform
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -15,10 +10,11 @@ from functools import partial
 import pytest
 import torch
 
-from hatcli.network import parallel
+from hatcli.engine.hat import BandedHAT
+from hatcli.engine.workers import MOST_WORKERS, Workers
 from hatcli.network.config import HATConfig
 from hatcli.network.hat import HAT
-from hatcli.network.parallel import MOST_WORKERS, Crew
+from hatcli.progress import drive
 
 
 @pytest.fixture(autouse=True)
@@ -32,26 +28,26 @@ def threads() -> Iterator[int]:
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 8, 11, 12, 16, 64, 100])
 def test_workers_share_the_cores(cores: int) -> None:
-    crew = Crew(cores, 64)
-    assert 1 <= crew.workers <= min(cores, MOST_WORKERS)
-    assert 0 <= cores % crew.workers <= cores / 8  # cores without work
+    workers = Workers(cores, 64)
+    assert 1 <= workers.count <= min(cores, MOST_WORKERS)
+    assert 0 <= cores % workers.count <= cores / 8  # cores without work
 
 
 @pytest.mark.parametrize("cores", [1, 2, 5])
 @pytest.mark.parametrize("length", [1, 2, 7, 64])
 @pytest.mark.parametrize("size", [0, 1, 3, 100])
 def test_spans_cover_every_row_once_and_keep_all_workers_busy(cores: int, length: int, size: int) -> None:
-    crew = Crew(cores, 64)
-    spans = crew.spans(length, size)
+    workers = Workers(cores, 64)
+    spans = workers.spans(length, size)
     assert [row for top, bottom in spans for row in range(top, bottom)] == list(range(length))
     assert max(bottom - top for top, bottom in spans) <= max(1, size)
-    assert len(spans) % crew.workers == 0 or len(spans) == length
+    assert len(spans) % workers.count == 0 or len(spans) == length
 
 
 @pytest.mark.parametrize("length", [1, 4, 7, 64, 66])
 @pytest.mark.parametrize("size", [1, 4, 11, 100])
 def test_spans_come_in_multiples(length: int, size: int) -> None:
-    spans = Crew(2, 64).spans(length, size, step=4)
+    spans = Workers(2, 64).spans(length, size, step=4)
     assert [row for top, bottom in spans for row in range(top, bottom)] == list(range(length))
     assert all((bottom - top) % 4 == 0 for top, bottom in spans[:-1])
     assert max(bottom - top for top, bottom in spans) <= max(4, size)
@@ -64,14 +60,14 @@ def test_results_come_in_order_and_from_several_threads() -> None:
         met.wait()
         return number
 
-    assert Crew(2, 64).each(partial(task, number) for number in range(4)) == [0, 1, 2, 3]
+    assert Workers(2, 64).each(partial(task, number) for number in range(4)) == [0, 1, 2, 3]
 
 
 def test_workers_make_no_gradients_and_use_their_share() -> None:
     def seen() -> tuple[bool, int]:
         return torch.is_inference_mode_enabled(), torch.get_num_threads()
 
-    assert Crew(4, 64).each([seen, seen]) == [(True, 2), (True, 2)]
+    assert Workers(4, 64).each([seen, seen]) == [(True, 2), (True, 2)]
     assert torch.get_num_threads() == 2
 
 
@@ -85,7 +81,7 @@ def test_an_error_waits_for_those_that_have_begun_and_drops_the_rest() -> None:
         ended.append(number)
 
     with pytest.raises(MemoryError, match="no room"):
-        Crew(2, 64).each(partial(task, number) for number in range(50))
+        Workers(2, 64).each(partial(task, number) for number in range(50))
     seen = list(ended)
     time.sleep(0.15)
     assert ended == seen
@@ -101,7 +97,7 @@ def test_threads_are_given_back_between_steps_and_after_an_error() -> None:
         inside.append(torch.get_num_threads())
         return "done"
 
-    running = Crew(2, 64).alone(steps())
+    running = Workers(2, 64).alone(steps())
     next(running)
     assert (inside, torch.get_num_threads()) == ([1], 2)
     with pytest.raises(StopIteration) as stop:
@@ -113,7 +109,7 @@ def test_threads_are_given_back_between_steps_and_after_an_error() -> None:
         yield
 
     with pytest.raises(MemoryError):
-        next(Crew(2, 64).alone(fails()))
+        next(Workers(2, 64).alone(fails()))
     assert torch.get_num_threads() == 2
 
 
@@ -129,45 +125,7 @@ def test_the_result_does_not_depend_on_the_number_of_threads() -> None:
     results = {}
     for number in (1, 2, 3, 5, 9, 16):
         torch.set_num_threads(number)
-        with torch.inference_mode():
-            results[number] = network(image)
-            assert torch.equal(network(image), results[number])  # nor on who came first
+        results[number] = drive(BandedHAT(network).steps(image))
+        assert torch.equal(drive(BandedHAT(network).steps(image)), results[number])  # nor on who came first
     scale = results[1].abs().max()
     assert max(float((result - results[1]).abs().max()) for result in results.values()) <= 1e-6 * max(1.0, float(scale))
-
-
-class FakeLibrary:
-    def __init__(self) -> None:
-        self.options: dict[int, int] = {}
-
-    def mallopt(self, option: int, value: int) -> int:
-        self.options[option] = value
-        return 1
-
-
-@pytest.mark.parametrize("setting", [None, "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
-def test_the_c_library_keeps_freed_memory_unless_the_environment_says_otherwise(
-    monkeypatch: pytest.MonkeyPatch, setting: str | None
-) -> None:
-    library = FakeLibrary()
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
-    monkeypatch.setattr(sys, "platform", "linux")
-    for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_TUNABLES"))]:
-        monkeypatch.delenv(name)
-    if setting:
-        monkeypatch.setenv(setting, "1")
-    parallel._keep_freed_memory()
-    assert library.options == ({} if setting else parallel.MALLOC_OPTIONS)
-
-
-@pytest.mark.parametrize("system", ["darwin", "win32", "linux"])
-def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())  # no mallopt, as in musl
-    monkeypatch.setattr(sys, "platform", system)
-    parallel._keep_freed_memory()
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's own options")
-def test_glibc_takes_the_options() -> None:
-    program = f"import ctypes; print([ctypes.CDLL(None).mallopt(*o) for o in {list(parallel.MALLOC_OPTIONS.items())}])"
-    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[1, 1, 1]"
