@@ -29,7 +29,11 @@ ELSEWHERE = {  # lines that are parsed and not run, with the reason
     "hat attribute crop64.png --at 110,150 -n hat-t,swinir.pth -o lam/": "needs somebody's SwinIR",
     "hat train large/ --lr small/ -o my.safetensors --recipe hat-finetune --from hat-pretrained.safetensors": "hours",
 }
-SHORTER = {"--minutes 60": "--steps 2", "-n hat-t -o lam/": "-n hat-t --steps 2 -o lam/"}  # done in seconds
+SHORTER = {
+    "--minutes 60": "--steps 2",
+    "--width 3840": "--width 384",
+    "-n hat-t -o lam/": "-n hat-t --steps 2 -o lam/",
+}  # done in seconds
 
 
 def commands() -> list[str]:
