@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ def build(checkpoint: Checkpoint) -> HAT:
 
 
 def write(path: Path, *, config: HATConfig, state: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file with the configuration in its metadata, atomically.
+    """Write a safetensors file with the configuration in its metadata, atomically; the same content, the same bytes.
 
     Raises:
         OutputError: the file cannot be written.
@@ -87,8 +88,20 @@ def write(path: Path, *, config: HATConfig, state: dict[str, Tensor], metadata: 
     from safetensors.torch import save
 
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+    data = save(tensors, {"format": "pt", **(metadata or {}), CONFIG_KEY: config.to_json()})
+    header_end = 8 + int.from_bytes(data[:8], "little")
     with replacing(path) as file:
-        file.write(save(tensors, {"format": "pt", **(metadata or {}), CONFIG_KEY: config.to_json()}))
+        file.write(_header_in_order(data[8:header_end]))
+        file.write(memoryview(data)[header_end:])
+
+
+def _header_in_order(header: bytes) -> bytes:
+    """A safetensors header with its metadata sorted, its length before it: the library's order is random."""
+    values = json.loads(header)
+    values["__metadata__"] = dict(sorted(values["__metadata__"].items()))
+    text = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text
 
 
 def canonical(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hatcli.errors import InputError
 from hatcli.training.data import load_pair
-from hatcli.training.sources import Source
+from hatcli.training.sources import TrainingPicture
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Finding:
     megapixels: float
 
 
-def check(sources: list[Source], *, scale: int, smallest: int) -> Iterator[Finding]:
+def check(sources: list[TrainingPicture], *, scale: int, smallest: int) -> Iterator[Finding]:
     """Read every picture as training would; one finding each, in order."""
     for source in sources:
         try:

@@ -16,7 +16,7 @@ from hatcli.evaluation.datasets import eight_bits, in_colour
 from hatcli.image import decode
 from hatcli.image.resample import imresize, modcrop
 from hatcli.network.config import UPSCALES
-from hatcli.training.sources import Source, find_sources
+from hatcli.training.sources import TrainingPicture, find_sources
 
 Pixels = NDArray[np.uint8]
 
@@ -46,11 +46,11 @@ class CachedPair:
 
     @property
     def high(self) -> Pixels:
-        return mapped(self.high_file)
+        return open_mapped(self.high_file)
 
     @property
     def low(self) -> Pixels:
-        return mapped(self.low_file)
+        return open_mapped(self.low_file)
 
 
 AnyPair = Pair | CachedPair
@@ -66,7 +66,7 @@ def picture_files(folder: Path) -> list[Path]:
 
 
 def load_pairs(
-    sources: list[Path] | list[Source],
+    sources: list[Path] | list[TrainingPicture],
     *,
     scale: int,
     smallest: int,
@@ -89,9 +89,9 @@ def load_pairs(
         raise UsageError(f"cannot train for scale {scale}")
     held = 0
     for source in sources:
-        wanted = source if isinstance(source, Source) else Source(source)
+        wanted = source if isinstance(source, TrainingPicture) else TrainingPicture(source)
         if cache is not None:
-            yield cached(wanted, cache, scale=scale, smallest=smallest)
+            yield decode_into_cache(wanted, cache, scale=scale, smallest=smallest)
             continue
         pair = load_pair(wanted, scale=scale, smallest=smallest)
         held += pair.high.nbytes + pair.low.nbytes
@@ -103,7 +103,7 @@ def load_pairs(
         yield pair
 
 
-def load_pair(source: Source, *, scale: int, smallest: int) -> Pair:
+def load_pair(source: TrainingPicture, *, scale: int, smallest: int) -> Pair:
     """Decode one picture, cut it to a multiple of `scale`, and reduce it or decode its small version."""
     high = modcrop(read_rgb(source), scale)
     height, width = high.shape[0] // scale, high.shape[1] // scale
@@ -124,14 +124,14 @@ def load_pair(source: Source, *, scale: int, smallest: int) -> Pair:
     return Pair(high=np.ascontiguousarray(high), low=np.ascontiguousarray(low), name=source.name)
 
 
-def read_rgb(source: Source) -> Pixels:
+def read_rgb(source: TrainingPicture) -> Pixels:
     """The large picture as `[H, W, 3]` uint8."""
     if isinstance(source.high, Path):
         return in_colour(eight_bits(decode.read(source.high)))
     return in_colour(eight_bits(decode.decode(source.high.read(), name=source.name)))
 
 
-def cached(source: Source, folder: Path, *, scale: int, smallest: int) -> CachedPair:
+def decode_into_cache(source: TrainingPicture, folder: Path, *, scale: int, smallest: int) -> CachedPair:
     """The pair from the cache, decoded into it first where the files it was made from are new or changed."""
     key = fingerprint(source, scale=scale)
     high_file, low_file = folder / f"{key}-high.npy", folder / f"{key}-low-x{scale}.npy"
@@ -144,13 +144,13 @@ def cached(source: Source, folder: Path, *, scale: int, smallest: int) -> Cached
         for path, pixels in ((high_file, pair.high), (low_file, pair.low)):
             with replacing(path) as file:
                 np.save(file, pixels)
-    height, width = mapped(low_file).shape[:2]
+    height, width = open_mapped(low_file).shape[:2]
     if min(height, width) < smallest:
         raise InputError(f"{source.name} is too small: {width * scale} x {height * scale} pixels at scale {scale}")
     return CachedPair(high_file, low_file, (height, width), source.name)
 
 
-def fingerprint(source: Source, *, scale: int) -> str:
+def fingerprint(source: TrainingPicture, *, scale: int) -> str:
     """A name for what a pair is made from: its files' places, sizes and times, and the scale."""
     inner = "" if isinstance(source.high, Path) else f"{source.high.name}@{source.high.offset}"
     parts = [inner, str(scale)]
@@ -161,7 +161,7 @@ def fingerprint(source: Source, *, scale: int) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
-def mapped(path: Path) -> Pixels:
+def open_mapped(path: Path) -> Pixels:
     """A cached picture, read from the disk as far as it is looked at.
 
     Raises:

@@ -23,7 +23,7 @@ class MetricsLog:
         self._losses: list[float] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            kept = kept_lines(path, step)
+            kept = lines_until(path, step)
             with replacing(path) as file:
                 file.write("".join(kept).encode())
             self._file: TextIO = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by `close`
@@ -76,7 +76,7 @@ def step_of(line: str) -> int | None:
     return step if isinstance(step, int) else None
 
 
-def kept_lines(path: Path, step: int) -> list[str]:
+def lines_until(path: Path, step: int) -> list[str]:
     """The whole lines of a log up to a step; a line that a crash cut off is dropped."""
     if step == 0 or not path.exists():
         return []

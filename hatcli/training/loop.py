@@ -94,7 +94,7 @@ def train(
             over = stopping or done >= 1
             psnr = None
             if state.seconds - validated > 60 * pace.validate_minutes or done >= 1:
-                psnr, validated = _validated(state, validation, pace), state.seconds
+                psnr, validated = _measure(state, validation, pace), state.seconds
             due = bool(pace.save_steps) and state.step % pace.save_steps == 0
             if saving := over or due or state.seconds - saved > 60 * pace.save_minutes:
                 state.save(state_file)
@@ -170,7 +170,7 @@ def _average(state: TrainingState) -> None:
         averaged.lerp_(own[name], 1 - decay)
 
 
-def _validated(state: TrainingState, validation: Sequence[AnyPair], pace: Pace) -> float | None:
+def _measure(state: TrainingState, validation: Sequence[AnyPair], pace: Pace) -> float | None:
     """PSNR of the averaged weights, in the first process; None without pictures."""
     if not validation or not state.group.leads:
         return None

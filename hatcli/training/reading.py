@@ -13,7 +13,7 @@ from typing import Any
 
 from hatcli.errors import UsageError
 from hatcli.training.recipe import Recipe
-from hatcli.training.recipes import packaged, packaged_text
+from hatcli.training.recipes import packaged_names, packaged_text
 
 ABOUT = "about"  # one line for people; the only key that is no field of a recipe
 
@@ -38,8 +38,8 @@ def read_recipe(name: str) -> RecipeFile:
         UsageError: there is none, or it holds an unknown key or a value of the wrong type.
     """
     if not name.endswith(".toml"):
-        if name not in packaged():
-            near = nearest(name, packaged())
+        if name not in packaged_names():
+            near = nearest(name, packaged_names())
             raise UsageError(f"there is no recipe {name!r}", hint=near or "see hat train --list-recipes")
         return parse(packaged_text(name), name=name)
     try:

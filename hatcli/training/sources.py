@@ -43,7 +43,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingPicture:
     """One picture to learn from, and its small version where that is not to be made from it."""
 
     high: Path | Member
@@ -62,7 +62,7 @@ def find_sources(
     small: Path | None = None,
     scale: int = 4,
     unmatched: list[str] | None = None,
-) -> list[Source]:
+) -> list[TrainingPicture]:
     """Every picture in these folders and archives, by name; archives inside the folders count as shards.
 
     Args:
@@ -73,13 +73,13 @@ def find_sources(
         UsageError: a place is missing, there is no picture, or a picture has no small version.
         InputError: an archive cannot be read.
     """
-    sources: list[Source] = []
+    sources: list[TrainingPicture] = []
     for place in places:
         for path in files_in(place, recursive=recursive):
             if path.suffix.lower() == ARCHIVE:
-                sources += [Source(member) for member in members(path)]
+                sources += [TrainingPicture(member) for member in members(path)]
             else:
-                sources.append(Source(path))
+                sources.append(TrainingPicture(path))
     if not sources:
         raise UsageError(
             f"there is no picture in {', '.join(str(place) for place in places)}",
@@ -90,7 +90,7 @@ def find_sources(
     if small is None:
         return sources
     smalls = [path for path in files_in(small, recursive=recursive) if path.suffix.lower() != ARCHIVE]
-    return paired(sources, smalls, folder=small, scale=scale, unmatched=unmatched)
+    return pair_with_small(sources, smalls, folder=small, scale=scale, unmatched=unmatched)
 
 
 def files_in(place: Path, *, recursive: bool) -> list[Path]:
@@ -107,9 +107,9 @@ def files_in(place: Path, *, recursive: bool) -> list[Path]:
     )
 
 
-def paired(
-    sources: list[Source], smalls: list[Path], *, folder: Path, scale: int, unmatched: list[str] | None
-) -> list[Source]:
+def pair_with_small(
+    sources: list[TrainingPicture], smalls: list[Path], *, folder: Path, scale: int, unmatched: list[str] | None
+) -> list[TrainingPicture]:
     """The same pictures with their small versions from `folder`."""
     by_stem = {path.stem: path for path in smalls} if len({path.stem for path in smalls}) == len(smalls) else {}
     result = []
@@ -123,7 +123,7 @@ def paired(
                 raise
             unmatched.append(error.message)
             continue
-        result.append(Source(source.high, found))
+        result.append(TrainingPicture(source.high, found))
     return result
 
 

@@ -33,9 +33,9 @@ class Workers:
         self._draws = model.config.drop_path_rate > 0 and not model.checkpointing
         if model.config.drop_path_rate > 0 and model.checkpointing:
             self.count = 1  # what is computed again must draw again, which only PyTorch's own random numbers can
-        self._networks = [model, *(_twin(model) for _ in range(self.count - 1))]
+        self.networks = [model, *(_twin(model) for _ in range(self.count - 1))]
         if precision == "fp32":
-            for network in self._networks:
+            for network in self.networks:
                 attention.use_in(network)
         self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="hat-train") if self.count > 1 else None
 
@@ -51,7 +51,7 @@ class Workers:
         ]
         losses = self._run(tasks)
         with torch.no_grad():
-            for own, *others in zip(*(network.parameters() for network in self._networks), strict=True):
+            for own, *others in zip(*(network.parameters() for network in self.networks), strict=True):
                 for other in others:
                     if own.grad is not None and other.grad is not None:
                         own.grad += other.grad
@@ -72,7 +72,7 @@ class Workers:
 
     def _learn_part(self, number: int, low: Tensor, high: Tensor, *, share: float, step: int) -> Tensor:
         """One worker's patches, `share` of the batch: its gradients, and its share of the loss."""
-        network = self._networks[number]
+        network = self.networks[number]
         if self._draws:
             _draw_from(network, [*self.seed, step, number])
         network.zero_grad(set_to_none=True)

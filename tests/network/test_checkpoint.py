@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from support.networks import tiny
 
@@ -174,3 +175,15 @@ def test_lists_and_empty_dicts_are_no_state_dicts(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "empty.pth")
     assert "not a state dict" in refused(tmp_path / "list.pth")
     assert "no tensors" in refused(tmp_path / "empty.pth")
+
+
+def test_the_same_weights_make_the_same_file(tmp_path: Path, network: HAT) -> None:
+    notes = {f"note {number}": f'{number} \u00e4 \U0001f426 \\ "' for number in range(8)}
+    for number in range(6):
+        order = dict(sorted(notes.items(), key=lambda item: hash((item[0], number))))
+        path = tmp_path / f"{number}.safetensors"
+        checkpoint.write(path, config=network.config, state=network.state_dict(), metadata=order)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    with safe_open(tmp_path / "0.safetensors", framework="pt") as file:  # the library's own reader
+        assert {name: file.metadata()[name] for name in notes} == notes
+        assert all(torch.equal(file.get_tensor(name), values) for name, values in network.state_dict().items())

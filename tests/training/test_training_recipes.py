@@ -9,10 +9,10 @@ import pytest
 from hatcli.errors import UsageError
 from hatcli.training.reading import parse, read_recipe
 from hatcli.training.recipe import Recipe
-from hatcli.training.recipes import packaged
+from hatcli.training.recipes import packaged_names
 
 
-@pytest.mark.parametrize("name", packaged())
+@pytest.mark.parametrize("name", packaged_names())
 def test_every_packaged_recipe_is_whole(name: str) -> None:
     file = read_recipe(name)
     recipe = file.recipe(steps=file.values.get("steps", 10))
@@ -40,7 +40,7 @@ def test_the_papers_recipes_have_the_papers_numbers() -> None:
         recipe = read_recipe(name).recipe()
         assert (recipe.steps, recipe.learning_rate, recipe.needs_start) == (250_000, 1e-5, True)
         assert [share * 250 for share in recipe.milestones] == [125, 200, 225, 240]
-    for name in packaged():
+    for name in packaged_names():
         if not name.startswith("hat-t"):
             recipe = read_recipe(name).recipe()
             assert (recipe.batch, recipe.patch, recipe.ema, recipe.betas) == (32, 64, 0.999, (0.9, 0.99))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hatcli.training.opening import Start
     from hatcli.training.outputs import Outputs
     from hatcli.training.recipe import Recipe
-    from hatcli.training.sources import Source
+    from hatcli.training.sources import TrainingPicture
     from hatcli.training.state import TrainingState
 
 
@@ -89,7 +89,7 @@ def train(
 
 
 def run(
-    sources: list[Source],
+    sources: list[TrainingPicture],
     plan: Recipe,
     start: Start | None,
     outputs: Outputs,

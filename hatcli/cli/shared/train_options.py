@@ -42,9 +42,9 @@ def _choice(panel: str, field: str, text: str, *names: str) -> Any:
 
 def complete_recipe(incomplete: str) -> list[str]:
     """Names of packaged recipes, for the shell."""
-    from hatcli.training.recipes import packaged
+    from hatcli.training.recipes import packaged_names
 
-    return [name for name in packaged() if name.startswith(incomplete)]
+    return [name for name in packaged_names() if name.startswith(incomplete)]
 
 
 def complete_start(incomplete: str) -> list[str]:

@@ -13,7 +13,7 @@ from hatcli.cli.shared.console import Console, show
 if TYPE_CHECKING:
     from hatcli.training.data import AnyPair
     from hatcli.training.recipe import Recipe
-    from hatcli.training.sources import Source
+    from hatcli.training.sources import TrainingPicture
 
 T = TypeVar("T")
 
@@ -29,7 +29,9 @@ def collect(pictures: Iterable[T], total: int, what: str, console: Console) -> l
     return result
 
 
-def check_data(sources: list[Source], unmatched: list[str], *, scale: int, smallest: int, console: Console) -> None:
+def check_data(
+    sources: list[TrainingPicture], unmatched: list[str], *, scale: int, smallest: int, console: Console
+) -> None:
     """Read everything; faults by name and counts on stdout, exit code 1 if there is any."""
     from hatcli.training.checks import check
 
@@ -47,7 +49,7 @@ def check_data(sources: list[Source], unmatched: list[str], *, scale: int, small
 
 
 def read_pairs(
-    sources: list[Source], plan: Recipe, console: Console, *, cache: Path | None, budget: int
+    sources: list[TrainingPicture], plan: Recipe, console: Console, *, cache: Path | None, budget: int
 ) -> list[AnyPair]:
     """The pictures to learn from, with a bar."""
     from hatcli.training.data import load_pairs

@@ -28,9 +28,9 @@ LIMIT_SIDE = 1024  # of the matrices whose product is taken for a CPU's limit: a
 def list_recipes() -> None:
     """The packaged recipes with a line each, on stdout."""
     from hatcli.training.reading import read_recipe
-    from hatcli.training.recipes import packaged
+    from hatcli.training.recipes import packaged_names
 
-    names = packaged()
+    names = packaged_names()
     for name in names:
         typer.echo(f"{name:{max(map(len, names))}}  {read_recipe(name).about}")
 

@@ -7,7 +7,7 @@ from importlib import resources
 ENDING = ".toml"
 
 
-def packaged() -> list[str]:
+def packaged_names() -> list[str]:
     """Their names."""
     return sorted(
         entry.name.removesuffix(ENDING) for entry in resources.files(__name__).iterdir() if entry.name.endswith(ENDING)
