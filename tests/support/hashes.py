@@ -44,7 +44,8 @@ def encoded(picture: Picture, moving: Animation | None, format: str, options: En
             file = io.BytesIO()
             frames = iter((*(() if moving.still is None else (moving.still,)), *moving.frames))
             notes = animation.write_into(file, frames, moving, format=format, options=options)
-            line += f"+{short(file.getvalue())} {notes}"
+            content = b"" if format == "AVIF" else file.getvalue()  # those hold the time of their making
+            line += f"+{short(content)} {notes}"
     except HatError as error:
         return error.message
     return line
