@@ -12,7 +12,7 @@ import numpy as np
 
 from hatcli.image import encode
 from hatcli.image.decode import PictureInfo
-from hatcli.image.encode import EncodeOptions
+from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
 from hatcli.upscaling.size import SizePlan, Target
 from hatcli.upscaling.upscaler import Upscaler

@@ -11,7 +11,7 @@ from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
 from hatcli.errors import UsageError
 from hatcli.image import decode
-from hatcli.image.encode import EncodeOptions
+from hatcli.image.options import EncodeOptions
 from hatcli.models.opening import Auto, Model
 from hatcli.upscaling.size import Target
 from hatcli.upscaling.upscaler import Upscaler

@@ -20,7 +20,7 @@ from hatcli.errors import UsageError
 from hatcli.folder import Folder
 from hatcli.image import animation, encode
 from hatcli.image.animation import Animation
-from hatcli.image.encode import EncodeOptions
+from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture, Samples
 
 _TOO_YOUNG = 2.0  # seconds; a file just opened may not have its lock yet

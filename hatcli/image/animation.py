@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,15 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hatcli.errors import InputError
-from hatcli.image import decode, encode, metadata, opening, png, png_writer, samples, saving
-from hatcli.image.codecs import apng, gif
-from hatcli.image.encode import EncodeOptions
+from hatcli.image import decode, encode, metadata, opening, samples, saving
+from hatcli.image.codecs import apng, avif, gif_writer, webp
+from hatcli.image.codecs.writer import in_color, stacked
 from hatcli.image.formats import DamageError
+from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture, Samples, split_alpha
+from hatcli.image.readers import open_reader
 
 FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
-_MOST_DELAY = 65535  # of the numbers of a fraction in a PNG
-_PNG_REPLACE = bytes([0, 0])  # the next frame stays below nothing, and covers what was there
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ def read(data: bytes, first: Picture, *, name: str, max_pixels: int) -> Animatio
     if first.format not in FORMATS:
         return None
     with opening.explained(name, first.format), opening.pillow_limit(max_pixels):
-        image = opening.open_image(data, first.format, name=name, max_pixels=max_pixels)
-        count = opening.count_frames(image, data, max_pixels=max_pixels)
+        reader = open_reader(data, first.format, name=name, max_pixels=max_pixels)
+        image, count = reader.image, reader.count_frames(max_pixels=max_pixels)
         if count < 2:
             return None
         if count > opening.MOST_FRAMES:
@@ -64,7 +62,7 @@ def read(data: bytes, first: Picture, *, name: str, max_pixels: int) -> Animatio
                 hint="raise the limit, or enlarge the first frame alone: --frames first",
             )
         has_still = bool(image.info.get("default_image"))
-        info = {str(key): value for key, value in image.info.items()}
+        info = reader.information()
         turn = metadata.find_orientation(metadata.find_exif(info), metadata.find_xmp(info))
         loops = _loops(image, first.format)
         is_png = first.format == "PNG"
@@ -153,9 +151,11 @@ def write_into(
     with saving.explained(format):
         moving = saving.passed_on(itertools.chain([first], frames))
         if format == "GIF":
-            gif.write(file, zip(moving, like.durations, strict=True), loops=like.loops, is_animated=True)
+            gif_writer.write(file, zip(moving, like.durations, strict=True), loops=like.loops, is_animated=True)
         elif format == "PNG":
-            _write_png(file, moving, still, like, options)
+            head, _ = encode.carried(still or first, width=first.width, height=first.height, options=options)
+            moments = zip(moving, like.durations, strict=True)
+            apng.write(file, moments, head, still, count=len(like.frames), loops=like.loops, options=options)
         else:
             _write_with_pillow(file, moving, like, format, options)
     if still is not None and format != "PNG":
@@ -165,45 +165,6 @@ def write_into(
     return notes
 
 
-def _write_png(
-    file: BinaryIO, frames: Iterator[Picture], still: Picture | None, like: Animation, options: EncodeOptions
-) -> None:
-    """An APNG: frames in chunks of their own, the first one (or the still) where a PNG has its pixels."""
-    number = itertools.count()  # of fcTL and fdAT chunks together
-    for place, (frame, duration) in enumerate(zip(frames, like.durations, strict=True)):
-        if place == 0:
-            file.write(_png_head(still or frame, like, options))
-            if still is not None:
-                for part in _deflated(still, options):
-                    file.write(png.chunk(b"IDAT", part))
-        time = Fraction(duration / 1000).limit_denominator(1000)
-        if time.numerator > _MOST_DELAY:
-            time = Fraction(min(round(duration / 1000), _MOST_DELAY))
-        control = struct.pack(">IIIII", next(number), frame.width, frame.height, 0, 0)
-        file.write(png.chunk(b"fcTL", control + struct.pack(">HH", time.numerator, time.denominator) + _PNG_REPLACE))
-        for part in _deflated(frame, options):
-            is_first = place == 0 and still is None
-            file.write(
-                png.chunk(b"IDAT", part) if is_first else png.chunk(b"fdAT", struct.pack(">I", next(number)) + part)
-            )
-    file.write(png.chunk(b"IEND", b""))
-
-
-def _png_head(frame: Picture, like: Animation, options: EncodeOptions) -> bytes:
-    carried, _ = encode.carried(frame, width=frame.width, height=frame.height, options=options)
-    color = png.RGB if frame.alpha is None else png.RGB_ALPHA
-    header = struct.pack(">IIBBBBB", frame.width, frame.height, frame.bits, color, 0, 0, 0)
-    extra = png.metadata_chunks(icc=carried.icc, exif=carried.exif, xmp=carried.xmp, dpi=carried.dpi)
-    control = png.chunk(b"acTL", struct.pack(">II", len(like.frames), like.loops))
-    return png.SIGNATURE + png.chunk(b"IHDR", header) + extra + control
-
-
-def _deflated(frame: Picture, options: EncodeOptions) -> Iterator[bytes]:
-    level = encode.FAST_COMPRESSION if options.compression is None else options.compression
-    block: Any = frame.pixels if frame.alpha is None else np.concatenate([frame.pixels, frame.alpha[..., None]], axis=2)
-    return png_writer.deflated([block], row_bytes=block[0].nbytes, pixel=block.shape[2], level=level)
-
-
 def _write_with_pillow(
     file: BinaryIO, frames: Iterable[Picture], like: Animation, format: str, options: EncodeOptions
 ) -> None:
@@ -211,13 +172,11 @@ def _write_with_pillow(
     first: Picture | None = None
     for frame in frames:
         first = first or encode.carried(frame, width=frame.width, height=frame.height, options=options)[0]
-        images.append(Image.fromarray(encode.stacked(encode.in_color(frame))))
+        images.append(Image.fromarray(stacked(in_color(frame))))
     assert first is not None, "an animation has frames"
-    keywords: dict[str, Any] = {"quality": options.quality or encode.DEFAULT_QUALITY[format], "loop": like.loops}
-    if format == "WEBP":
-        keywords |= {"lossless": True, "exact": True, "quality": 50} if options.lossless else {"method": 4}
-    else:
-        keywords |= {"subsampling": "4:4:4", "speed": 8}
-    keywords |= encode.carried_by_pillow(first, format, options)
+    keywords = (webp if format == "WEBP" else avif).animation_keywords(first, options)
     durations = [round(duration) for duration in like.durations]
-    file.write(saving.saved(images[0], format, save_all=True, append_images=images[1:], duration=durations, **keywords))
+    saved = saving.saved(
+        images[0], format, save_all=True, append_images=images[1:], duration=durations, loop=like.loops, **keywords
+    )
+    file.write(saved)

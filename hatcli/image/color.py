@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import io
-import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hatcli.image import png
 from hatcli.image.picture import Samples
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _HEADER_LENGTH = 128
-_SRGB_GAMMA = 45455  # as PNG writes it
 _WIDE_PRIMARIES, _HIGH_RANGE_TRANSFERS = {9, 11, 12}, {16, 18}  # BT.2020, DCI-P3, Display P3; PQ and HLG
 _PICTURE_CLASSES = {b"scnr", b"mntr", b"prtr", b"spac"}  # not device links, abstract or named-colour profiles
 
@@ -29,24 +26,11 @@ def profile_space(icc: bytes) -> str | None:
     return icc[16:20].decode("latin-1").strip()
 
 
-def unkept_description(data: bytes, format: str, *, has_profile: bool) -> list[str]:
-    """A sentence if a file says what its colours mean by something else than a profile, which is not carried along."""
-    wide = "its colours are high dynamic range or wide gamut by a mark that is not kept: they may look pale"
-    if format == "AVIF":
-        start = data.find(b"colrnclx")
-        codes = struct.unpack_from(">HH", data, start + 8) if 0 <= start <= len(data) - 12 else (1, 13)
-        return [wide] if codes[0] in _WIDE_PRIMARIES or codes[1] in _HIGH_RANGE_TRANSFERS else []
-    if format != "PNG":
+def wide_note(*, primaries: int, transfer: int) -> list[str]:
+    """A sentence if codes of ITU-T H.273 mean colours of a wide gamut or high dynamic range: they are not kept."""
+    if primaries not in _WIDE_PRIMARIES and transfer not in _HIGH_RANGE_TRANSFERS:
         return []
-    codes_chunk = png.find(data, b"cICP", before=b"IDAT")
-    if codes_chunk is not None and len(codes_chunk) == 4:
-        return [wide] if codes_chunk[0] in _WIDE_PRIMARIES or codes_chunk[1] in _HIGH_RANGE_TRANSFERS else []
-    gamma = png.find(data, b"gAMA", before=b"IDAT")
-    if has_profile or gamma is None or len(gamma) != 4 or png.find(data, b"sRGB", before=b"IDAT") is not None:
-        return []
-    value = int.from_bytes(gamma, "big")
-    usual = abs(value - _SRGB_GAMMA) <= _SRGB_GAMMA // 20
-    return [] if usual else [f"its gamma of {value / 100000:g} is not kept: brightness may look different"]
+    return ["its colours are high dynamic range or wide gamut by a mark that is not kept: they may look pale"]
 
 
 def cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, str]:

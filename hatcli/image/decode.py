@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import os
 import stat
-import struct
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from hatcli.errors import InputError
-from hatcli.image import color, deep, exif, formats, ifd, metadata, opening, png, quality, samples
+from hatcli.image import color, exif, formats, metadata, opening, quality, samples
+from hatcli.image.codecs.reader import Beside, Reader
 from hatcli.image.picture import Picture, Samples
+from hatcli.image.readers import open_reader
 
 DEFAULT_MAX_PIXELS = 178_956_970  # where Pillow refuses, too: 13,377 squared
-_XMP_TAG = 700
 _HEADROOM = 64 * 2**20  # bytes a file may hold beside its pixels
 _BYTES_A_PIXEL = 16  # the most that any format read here stores
 _PIECE = 16 * 2**20  # bytes read at a time: a generous limit must cost nothing by itself
@@ -50,17 +47,6 @@ class PictureInfo:
     jpeg_quality: int | None = None
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A picture file whose header has been read: its bytes, Pillow's image of them, and who reads the samples."""
-
-    data: bytes
-    format: str
-    image: Image.Image
-    gated: png.Gated | None
-    layout: deep.Layout
-
-
 def read(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
     """The picture in a file.
 
@@ -78,11 +64,11 @@ def decode(data: bytes, *, name: str = "the picture", max_pixels: int = DEFAULT_
     """
     format = _recognise(data, name)
     with opening.explained(name, format), opening.pillow_limit(max_pixels):
-        opened = _open(data, format, name=name, max_pixels=max_pixels)
-        unpacked, is_upright = _unpack(opened)
-        info = _information(opened)
-        frames = opening.count_frames(opened.image, data, max_pixels=max_pixels)
-    return _assemble(opened, unpacked, info=info, frames=frames, is_upright=is_upright)
+        reader = open_reader(data, format, name=name, max_pixels=max_pixels)
+        unpacked = reader.unpack()
+        beside = reader.beside()
+        frames = reader.count_frames(max_pixels=max_pixels)
+    return _assemble(reader, unpacked, beside, frames=frames)
 
 
 def probe(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> PictureInfo:
@@ -102,8 +88,14 @@ def describe(data: bytes, *, name: str = "the picture", max_pixels: int = DEFAUL
     """
     format = _recognise(data, name)
     with opening.explained(name, format), opening.pillow_limit(max_pixels):
-        opened = _open(data, format, name=name, max_pixels=max_pixels)
-        return _describe(opened, frames=opening.count_frames(opened.image, data, max_pixels=max_pixels))
+        reader = open_reader(data, format, name=name, max_pixels=max_pixels)
+        frames = reader.count_frames(max_pixels=max_pixels)
+        return PictureInfo(
+            **asdict(reader.shape()),
+            format=format,
+            frames=max(frames, 1),
+            jpeg_quality=quality.jpeg_quality(reader.image),
+        )
 
 
 def sniff(path: Path) -> str | None:
@@ -198,139 +190,53 @@ def _recognise(data: bytes, name: str) -> str:
     return found
 
 
-def _open(data: bytes, format: str, *, name: str, max_pixels: int) -> _Opened:
-    opening.quiet()
-    gated = None
-    if format == "PNG":
-        header = png.read_header(data)
-        opening.check_pixels((header.width, header.height), name=name, max_pixels=max_pixels)
-        gated = png.gate(data)
-    if format == "TIFF":
-        with suppress(ValueError):  # Pillow will say what is wrong
-            data = ifd.single(data)  # or Pillow would go through all pages to load the first one
-    layout = deep.layout_of(data, format)
-    known = deep.as_gray_tiff(data) if deep.is_gray_alpha_tiff(data, layout) else data
-    image = opening.open_image(known, format, name=name, max_pixels=max_pixels)
-    return _Opened(data, format, image, gated, layout)
-
-
-def _unpack(opened: _Opened) -> tuple[samples.Unpacked, bool]:
-    """The samples, and whether they have been turned upright already; loads the image wherever Pillow can."""
-    data, image, layout = opened.data, opened.image, opened.layout
-    if layout is deep.Layout.TIFF_GRAY_ALPHA:
-        return samples.from_array(deep.settled_alpha(deep.gray_alpha_tiff(data), data)), False
-    if layout is deep.Layout.PNM:
-        return samples.from_array(deep.pnm(data)), True
-    if layout is deep.Layout.TIFF_RGB:
-        return samples.from_array(deep.settled_alpha(deep.rgb_tiff(data), data)), False
-    if layout is deep.Layout.TIFF_PLANES:
-        planes = [np.asarray(Image.open(io.BytesIO(plane), formats=["TIFF"])) for plane in deep.tiff_planes(data)]
-        return samples.from_array(deep.settled_alpha(np.stack(planes, axis=2).astype(np.uint16), data)), False
-    image.load()
-    if opened.gated is not None:
-        return _png_samples(opened.gated, image), False
-    unpacked = samples.unpack(image, image.info.get("icc_profile"))
-    return (_settled_gray_tiff(unpacked, data), True) if opened.format == "TIFF" else (unpacked, False)
-
-
-def _png_samples(gated: png.Gated, image: Image.Image) -> samples.Unpacked:
-    """PNG samples by the book: Pillow has the transparent colour of gray wrong for all depths but 8 and 1."""
-    header = gated.header
-    if header.depth == 16:
-        unpacked = samples.from_array(deep.png(gated))
-    else:
-        unpacked = samples.unpack(image, image.info.get("icc_profile"))
-    length = {png.GRAY: 2, png.RGB: 6}.get(header.color)
-    if length is None or gated.transparency is None or len(gated.transparency) != length:
-        return unpacked
-    mask = 2**header.depth - 1
-    step = 1 if header.depth == 16 else 255 // mask
-    key = tuple((value & mask) * step for value in struct.unpack(f">{length // 2}H", gated.transparency))
-    return replace(unpacked, alpha=samples.transparent_where(unpacked.pixels, key))
-
-
-def _settled_gray_tiff(unpacked: samples.Unpacked, data: bytes) -> samples.Unpacked:
-    """Gray TIFF samples of more than 8 bits with black at zero and white at 65535, which Pillow leaves as they lie."""
-    if unpacked.pixels.dtype != np.uint16 or unpacked.pixels.shape[2] != 1:
-        return unpacked
-    tiff = deep.TiffFields(data)
-    bits = max(tiff.numbers(deep.BITS, 16))
-    pixels = unpacked.pixels
-    if 8 < bits < 16:
-        pixels = deep.widened(pixels, peak=2**bits - 1)
-    if bits <= 16 and tiff.numbers(deep.PHOTOMETRIC)[:1] == (deep.WHITE_IS_ZERO,):
-        pixels = 65535 - pixels
-    return replace(unpacked, pixels=pixels)
-
-
-def _information(opened: _Opened) -> dict[str, Any]:
-    """What Pillow found beside the pixels, before it moves on to other frames; `xmp` and `dpi` are settled for TIFF."""
-    info: dict[str, Any] = {str(key): value for key, value in opened.image.info.items()}
-    if opened.format == "TIFF":
-        info["dpi"] = None
-        try:
-            tiff = deep.TiffFields(opened.data)
-        except ValueError:
-            return info
-        packet = tiff.entries.get(_XMP_TAG)
-        info["xmp"] = None if packet is None else packet.value
-        info["dpi"] = exif.entries_resolution(tiff.entries, order=tiff.order)
-        info["turn"] = (tiff.numbers(deep.ORIENTATION) or (1,))[0]
-    return info
-
-
-def _assemble(
-    opened: _Opened, unpacked: samples.Unpacked, *, info: dict[str, Any], frames: int, is_upright: bool
-) -> Picture:
+def _assemble(reader: Reader, unpacked: samples.Unpacked, beside: Beside, *, frames: int) -> Picture:
     """The samples and what came with them as an upright picture."""
-    xmp = metadata.find_xmp(info)
-    block = metadata.find_exif(info)
-    turn = 1
-    if not is_upright:
-        turn = info["turn"] if "turn" in info else metadata.find_orientation(block, xmp)
+    turn = beside.turn
     pixels = samples.upright(unpacked.pixels, turn)
-    block, exif_notes = _settled_exif(opened, block, width=pixels.shape[1], height=pixels.shape[0])
-    icc, icc_notes = _settled_profile(info.get("icc_profile"), mode=opened.image.mode, is_gray=pixels.shape[2] == 1)
-    dpi = _resolution(info, block, opened.format)
-    checks = [] if opened.gated is None else list(opened.gated.notes)
-    checks += color.unkept_description(opened.data, opened.format, has_profile=icc is not None)
+    block, exif_notes = _settled_exif(beside, width=pixels.shape[1], height=pixels.shape[0])
+    icc, icc_notes = _settled_profile(beside.icc, mode=reader.image.mode, is_gray=pixels.shape[2] == 1)
+    dpi = beside.dpi
+    if dpi is None and block is not None:
+        dpi = metadata.plausible_dpi(exif.resolution(block))
     return Picture(
         pixels=pixels,
         alpha=None if unpacked.alpha is None else samples.upright(unpacked.alpha, turn),
         icc=icc,
         exif=block,
-        xmp=xmp,
+        xmp=beside.xmp,
         dpi=dpi if dpi is None or turn < 5 else dpi[::-1],
-        format=opened.format,
-        jpeg_quality=quality.jpeg_quality(opened.image),
+        format=reader.format,
+        jpeg_quality=quality.jpeg_quality(reader.image),
         notes=(
-            *_frame_notes(opened, frames),
-            *checks,
+            *_frame_notes(reader, frames),
+            *reader.remarks(has_profile=icc is not None),
             *unpacked.notes,
             *exif_notes,
             *icc_notes,
-            *_depth_notes(opened, pixels),
+            *_depth_notes(reader, pixels),
         ),
     )
 
 
-def _frame_notes(opened: _Opened, frames: int) -> list[str]:
-    kind = "pages" if opened.format == "TIFF" else "pictures" if opened.image.format == "MPO" else "frames"
+def _frame_notes(reader: Reader, frames: int) -> list[str]:
+    title = reader.frames_title
     if frames == 0:
-        return [f"first of several {kind}; some of the others are damaged"]
+        return [f"first of several {title}; some of the others are damaged"]
     if frames > opening.MOST_FRAMES:
-        return [f"first of more than {opening.MOST_FRAMES} {kind}"]
-    return [f"first of {frames} {kind}"] if frames > 1 else []
+        return [f"first of more than {opening.MOST_FRAMES} {title}"]
+    return [f"first of {frames} {title}"] if frames > 1 else []
 
 
-def _settled_exif(opened: _Opened, block: bytes | None, *, width: int, height: int) -> tuple[bytes | None, list[str]]:
+def _settled_exif(beside: Beside, *, width: int, height: int) -> tuple[bytes | None, list[str]]:
     """The EXIF block for the upright picture; a damaged one is dropped, and said so."""
-    try:
-        if opened.format == "TIFF":
-            block = exif.from_tiff(opened.data)
-        return None if block is None else exif.for_size(block, width=width, height=height, dpi=None), []
-    except ValueError:
-        return None, ["damaged EXIF was dropped"]
+    if not beside.is_exif_damaged:
+        try:
+            block = beside.exif
+            return None if block is None else exif.for_size(block, width=width, height=height, dpi=None), []
+        except ValueError:
+            pass
+    return None, ["damaged EXIF was dropped"]
 
 
 def _settled_profile(profile: bytes | None, *, mode: str, is_gray: bool) -> tuple[bytes | None, list[str]]:
@@ -345,51 +251,6 @@ def _settled_profile(profile: bytes | None, *, mode: str, is_gray: bool) -> tupl
     return None, [f"a colour profile for {space} was dropped: the picture is {'gray' if is_gray else 'RGB'}"]
 
 
-def _resolution(info: dict[str, Any], block: bytes | None, format: str) -> tuple[float, float] | None:
-    """Pixels an inch; for JPEG not what Pillow makes of it, which is 72 where nothing is said."""
-    if format == "JPEG":
-        per_inch = {1: 1.0, 2: 2.54}.get(info.get("jfif_unit", 0))
-        said = None if per_inch is None else tuple(value * per_inch for value in info["jfif_density"])
-    else:
-        said = info.get("dpi")
-    dpi = metadata.plausible_dpi(said)
-    if dpi is None and block is not None:
-        dpi = metadata.plausible_dpi(exif.resolution(block))
-    return dpi
-
-
-def _depth_notes(opened: _Opened, pixels: Samples) -> list[str]:
-    if pixels.dtype == np.uint16:
-        return []
-    bits = deep.stored_bits(opened.data, opened.format)
+def _depth_notes(reader: Reader, pixels: Samples) -> list[str]:
+    bits = 0 if pixels.dtype == np.uint16 else reader.stored_bits()
     return [f"{bits}-bit samples were read as 8-bit ones"] if bits > 8 else []
-
-
-def _describe(opened: _Opened, *, frames: int) -> PictureInfo:
-    image, layout = opened.image, opened.layout
-    info = _information(opened)
-    width, height = image.size
-    xmp = metadata.find_xmp(info)
-    block = metadata.find_exif(info) or (png.find(opened.data, b"eXIf") if opened.gated is not None else None)
-    if opened.format != "TIFF" and metadata.find_orientation(block, xmp) >= 5:
-        width, height = height, width
-    is_gray, is_deep = image.mode in samples.GRAY_MODES, image.mode in samples.DEEP_MODES
-    has_alpha = samples.has_alpha(image)
-    if opened.gated is not None:
-        is_gray = opened.gated.header.color in (png.GRAY, png.GRAY_ALPHA)
-        has_alpha = opened.gated.transparency is not None or opened.gated.header.color in (
-            png.GRAY_ALPHA,
-            png.RGB_ALPHA,
-        )
-    if deep.is_gray_alpha_tiff(opened.data, layout):
-        has_alpha = deep.has_alpha(opened.data)
-    return PictureInfo(
-        width=width,
-        height=height,
-        bits=16 if is_deep or layout is not deep.Layout.PILLOW else 8,
-        channels=1 if is_gray else 3,
-        alpha=has_alpha,
-        format=opened.format,
-        frames=max(frames, 1),
-        jpeg_quality=quality.jpeg_quality(image),
-    )

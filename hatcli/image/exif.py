@@ -93,15 +93,18 @@ def for_size(block: bytes, *, width: int, height: int, dpi: tuple[float, float] 
     return _with_resolution(bytes(data), dpi)
 
 
-def from_tiff(data: bytes) -> bytes | None:
+def from_tiff(data: bytes, first: Mapping[int, ifd.Entry], *, order: str) -> bytes | None:
     """The descriptive fields of a TIFF file's first page as a block of their own, or None if it has none.
+
+    Args:
+        data: the whole file.
+        first: the fields of its first directory.
+        order: the file's byte order, as in struct.
 
     Raises:
         ValueError: the file's directories are broken.
     """
-    head = ifd.header(data)
-    order = head.order
-    first = ifd.read(data, head.first, order=order, big=head.big).entries
+    big = ifd.header(data).big
     kept = [entry for tag, entry in first.items() if tag in DESCRIPTIVE]
     pointed = {tag: first[tag].integer(order) for tag in _POINTERS if tag in first}
     if not pointed and all(entry.tag in RESOLUTION_TAGS for entry in kept):
@@ -112,7 +115,7 @@ def from_tiff(data: bytes) -> bytes | None:
     pointers = []
     for tag, offset in pointed.items():
         pointers.append(ifd.numbers(tag, ifd.LONG, end + len(tail), order=order))
-        directory = ifd.read(data, offset, order=order, big=head.big)
+        directory = ifd.read(data, offset, order=order, big=big)
         entries = [entry for entry in directory.entries.values() if entry.tag != INTEROPERABILITY_POINTER]
         tail += ifd.layout(entries, at=end + len(tail), order=order)
     start = b"II*\0" if order == "<" else b"MM\0*"

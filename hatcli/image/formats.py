@@ -61,6 +61,7 @@ _MAGIC = (
 )
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _RAW_BRANDS = {b"crx "}
+_RIFF = {b"WEBP": "WEBP", b"AVI ": "video", b"AVIX": "video", b"AVI\x19": "video"}
 
 
 class DamageError(ValueError):
@@ -75,6 +76,20 @@ class Refusal:
     hint: str | None
 
 
+_REFUSALS = {
+    "Git LFS pointer": Refusal(
+        "it is a Git LFS pointer, not the picture itself", "fetch the picture with: git lfs pull"
+    ),
+    "web page": Refusal("it is a web page, not a picture", "download the picture itself again"),
+    "video": Refusal("it is a video, not a picture", "take its frames: ffmpeg -i FILM frames/%06d.png"),
+    "camera raw": Refusal("it is a camera raw file", "develop it to TIFF or JPEG first"),
+    **{
+        name: Refusal(f"{name} holds drawings, not pixels", "render it to a PNG of the wanted size instead")
+        for name in ("SVG", "PDF", "PostScript")
+    },
+}
+
+
 def title(name: str) -> str:
     """How people write the format: `WebP` for `WEBP`."""
     return TITLES.get(name, name)
@@ -85,14 +100,17 @@ def identify(head: bytes) -> str | None:
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    if head[:4] == b"RIFF" and head[8:11] == b"AVI":
-        return "video"
+    if head[:4] == b"RIFF" and head[8:12] in _RIFF:
+        return _RIFF[head[8:12]]
     if head[4:8] == b"ftyp":
         return _iso_brand(head)
     if re.match(rb"P[1-6fF]\s", head):
         return "PPM"
+    return _text_kind(head)
+
+
+def _text_kind(head: bytes) -> str | None:
+    """What a file that is text would be."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html")):
         return "web page"
@@ -112,20 +130,11 @@ def identify_targa(head: bytes, tail: bytes, *, suffix: str) -> bool:
 
 def refusal(name: str | None) -> Refusal:
     """Why a file that `identify` calls `name` is not read."""
-    readable = ", ".join(title(known) for known in READABLE)
     if name is None:
+        readable = ", ".join(title(known) for known in READABLE)
         return Refusal("it is not a picture in a known format", f"readable are {readable}")
-    if name == "Git LFS pointer":
-        return Refusal("it is a Git LFS pointer, not the picture itself", "fetch the picture with: git lfs pull")
-    if name == "web page":
-        return Refusal("it is a web page, not a picture", "download the picture itself again")
-    if name in ("SVG", "PDF", "PostScript"):
-        return Refusal(f"{name} holds drawings, not pixels", "render it to a PNG of the wanted size instead")
-    if name == "video":
-        return Refusal("it is a video, not a picture", "take its frames: ffmpeg -i FILM frames/%06d.png")
-    if name == "camera raw":
-        return Refusal("it is a camera raw file", "develop it to TIFF or JPEG first")
-    return Refusal(f"{title(name)} pictures cannot be read", "convert it to PNG or JPEG first")
+    other = Refusal(f"{title(name)} pictures cannot be read", "convert it to PNG or JPEG first")
+    return _REFUSALS.get(name, other)
 
 
 def _iso_brand(head: bytes) -> str | None:

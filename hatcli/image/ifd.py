@@ -125,18 +125,6 @@ def count(data: bytes, *, most: int) -> int:
     return len(seen)
 
 
-def single(data: bytes) -> bytes:
-    """The same TIFF with nothing behind its first directory.
-
-    Raises:
-        ValueError: the first directory does not lie inside the data.
-    """
-    head = header(data)
-    first = read(data, head.first, order=head.order, big=head.big)
-    word = 8 if head.big else 4
-    return data[: first.end - word] + bytes(word) + data[first.end :] if first.following else data
-
-
 def layout(entries: Iterable[Entry], *, at: int, order: str, big: bool = False) -> bytes:
     """A directory that will lie at the even offset `at`, its longer values right behind it, no directory following."""
     count_format, entry_size, word, pointer = ("Q", 20, 8, "Q") if big else ("H", 12, 4, "I")

@@ -15,8 +15,7 @@ from functools import cache
 from PIL import Image, UnidentifiedImageError, _imaging
 
 from hatcli.errors import HatError, InputError
-from hatcli.image import formats, ifd
-from hatcli.image.codecs import gif
+from hatcli.image import formats
 
 _PLUGINS = {
     "PNG": "Png", "JPEG": "Jpeg", "WEBP": "WebP", "TIFF": "Tiff", "AVIF": "Avif", "GIF": "Gif", "BMP": "Bmp",
@@ -57,23 +56,6 @@ def check_pixels(size: tuple[int, int], *, name: str, max_pixels: int) -> None:
             f"cannot read {name}: {width} x {height} pixels are over the limit of {max_pixels / 1e6:.1f} megapixels",
             hint=_RAISE_LIMIT,
         )
-
-
-def count_frames(image: Image.Image, data: bytes, *, max_pixels: int) -> int:
-    """Frames or pages in the file, counted up to one more than `MOST_FRAMES`; 0 where a later one is damaged.
-
-    Where Pillow would go through them one by one they are counted here, from the bytes that lead to the next one alone.
-    """
-    if image.format == "PSD":  # its "frames" are layers; what was opened is all of them together
-        return 1
-    try:
-        if image.format == "GIF":
-            return gif.count_frames(data, most=MOST_FRAMES + 1, max_pixels=max_pixels)
-        if image.format == "TIFF":
-            return ifd.count(data, most=MOST_FRAMES + 1)
-        return int(getattr(image, "n_frames", 1))
-    except Exception:  # Pillow raises a dozen classes here; the first frame is sound, which is what counts
-        return 0
 
 
 @contextmanager

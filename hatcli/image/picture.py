@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import PIL.Image
     import torch
 
-    from hatcli.image.encode import EncodeOptions
+    from hatcli.image.options import EncodeOptions
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 

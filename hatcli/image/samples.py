@@ -35,25 +35,18 @@ def unpack(image: Image.Image, icc: bytes | None) -> Unpacked:
     A transparent colour in `image.info` counts for palettes only: PNG's rules for it are the PNG reader's business.
     """
     mode = image.mode
-    if mode in ("1", "L"):
-        return Unpacked(_planes(image.convert("L")), None)
     if mode in DEEP_MODES:
         pixels, notes = _deep(image)
         return Unpacked(pixels, None, notes)
-    if mode in ("LA", "La"):
-        return _split(image.convert("LA"))
-    if mode in ("P", "PA"):
-        return _split(image.convert("RGBA")) if has_alpha(image) else Unpacked(_planes(image.convert("RGB")), None)
-    if mode in ("RGBA", "RGBa"):
-        return _split(image.convert("RGBA"))
-    if mode == "RGB":
-        return Unpacked(_planes(image), None)
     if mode == "CMYK":
         converted, note = color.cmyk_to_rgb(image, icc)
         return Unpacked(_planes(converted), None, (note,))
     if mode == "LAB":
         return Unpacked(_planes(color.lab_to_rgb(image)), None, ("CIELAB converted to sRGB",))
-    return Unpacked(_planes(image.convert("RGB")), None)
+    if has_alpha(image):
+        return from_array(np.asarray(image.convert("LA" if mode in ("LA", "La") else "RGBA")))
+    wanted = "L" if mode in ("1", "L") else "RGB"
+    return Unpacked(_planes(image if mode == wanted else image.convert(wanted)), None)
 
 
 def has_alpha(image: Image.Image) -> bool:
@@ -101,10 +94,6 @@ def _planes(image: Image.Image) -> Samples:
     return samples[..., None] if samples.ndim == 2 else samples
 
 
-def _split(image: Image.Image) -> Unpacked:
-    return from_array(np.asarray(image))
-
-
 def _deep(image: Image.Image) -> tuple[Samples, tuple[str, ...]]:
     """Gray of more than 8 bits as 16 bits: 16-bit integers as they are, others by the range they are seen to use."""
     values = np.asarray(image)
@@ -126,3 +115,17 @@ def _deep(image: Image.Image) -> tuple[Samples, tuple[str, ...]]:
         white, note = max(high - low, 1e-30), f"samples from {low:.6g} to {high:.6g} stretched to the full range"
         values = values.astype(np.float64) - low
     return np.rint(values.astype(np.float64) * (65535.0 / white)).clip(0, 65535).astype(np.uint16)[..., None], (note,)
+
+
+def straightened(array: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """16-bit samples `[H, W, C]` that were multiplied by their last channel, divided by it again."""
+    alpha = array[..., -1:].astype(np.float64)
+    colors = np.divide(array[..., :-1] * 65535.0, alpha, out=np.zeros(array[..., :-1].shape), where=alpha > 0)
+    return np.concatenate([np.rint(colors.clip(0, 65535)).astype(np.uint16), array[..., -1:]], axis=2)
+
+
+def widened(array: Samples, *, peak: int) -> NDArray[np.uint16]:
+    """Samples of 0..peak as 0..65535, rounded to nearest."""
+    if peak == 65535:
+        return array.astype(np.uint16, copy=False)
+    return np.rint(array.astype(np.float64) * (65535.0 / peak)).clip(0, 65535).astype(np.uint16)

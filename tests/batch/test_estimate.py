@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hatcli.batch.estimate import SIZE_SLACK, TIME_SLACK, Estimator
 from hatcli.image import decode, encode
-from hatcli.image.encode import EncodeOptions
+from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
 from hatcli.upscaling.device import choose
 from hatcli.upscaling.settings import Settings, Tile

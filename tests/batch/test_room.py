@@ -17,7 +17,7 @@ from hatcli.batch.plan import Job, Plan
 from hatcli.errors import OutputError
 from hatcli.image import encode
 from hatcli.image.decode import PictureInfo
-from hatcli.image.encode import EncodeOptions
+from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
 from hatcli.upscaling.size import SizePlan, Target
 

@@ -21,8 +21,9 @@ from hatcli.batch.inputs import InputFile
 from hatcli.batch.plan import Job, Plan
 from hatcli.batch.run import Outcome
 from hatcli.errors import InputError, UsageError
-from hatcli.image import animation, decode, png
-from hatcli.image.encode import EncodeOptions
+from hatcli.image import animation, decode
+from hatcli.image.codecs import png
+from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
 from hatcli.upscaling.device import choose
 from hatcli.upscaling.size import Target

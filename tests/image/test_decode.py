@@ -30,7 +30,8 @@ from support.pictures import (
 )
 
 from hatcli.errors import InputError
-from hatcli.image import animation, decode, deep, encode, ifd, opening, png
+from hatcli.image import animation, decode, encode, ifd, opening
+from hatcli.image.codecs import png, png_reader
 from hatcli.image.samples import upright
 
 LOSSLESS = {"PNG": {}, "TIFF": {}, "BMP": {}, "WEBP": {"lossless": True}}
@@ -400,7 +401,7 @@ def test_only_still_pngs_reach_opencv() -> None:
 def test_a_cut_png_never_reaches_opencv() -> None:
     data = encode.encode(picture(bits=16, size=(40, 40)), format="PNG")
     with pytest.raises(ValueError, match="cut off"):
-        deep.png(png.gate(data[:-20]))
+        png_reader.deep_samples(png.gate(data[:-20]))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -19,8 +19,9 @@ from PIL import Image
 from support.pictures import gray_profile, noise, picture, ramp
 
 from hatcli.errors import HatError, MemoryLimitError, OutputError, UsageError
-from hatcli.image import animation, decode, encode, exif, formats, ifd, png_writer, tiff_writer
-from hatcli.image.encode import EncodeOptions
+from hatcli.image import animation, decode, encode, exif, formats, ifd
+from hatcli.image.codecs import png_writer, tiff_writer
+from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture, Samples
 
 KINDS = [(bits, gray, alpha) for bits in (8, 16) for gray in (False, True) for alpha in (False, True)]

@@ -14,7 +14,7 @@ from PIL import Image
 from support.pictures import FILES, gray_profile, noise, picture, ramp, rgb_profile, saved
 
 from hatcli.image import decode, encode, exif, ifd, metadata
-from hatcli.image.encode import EncodeOptions
+from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture, with_pixels
 
 CARRYING = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF")

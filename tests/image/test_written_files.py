@@ -20,8 +20,9 @@ from support.readers import (
     vips_samples,
 )
 
-from hatcli.image import animation, encode, formats, ifd, tiff_writer
-from hatcli.image.encode import EncodeOptions
+from hatcli.image import animation, encode, formats, ifd
+from hatcli.image.codecs import tiff_writer
+from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
 
 KINDS = [(bits, gray, alpha) for bits in (8, 16) for gray in (False, True) for alpha in (False, True)]

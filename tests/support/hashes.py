@@ -13,7 +13,7 @@ from pathlib import Path
 from hatcli.errors import HatError
 from hatcli.image import animation, decode, encode, formats
 from hatcli.image.animation import Animation
-from hatcli.image.encode import EncodeOptions
+from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
 
 LARGEST_ENCODED = 400_000  # pixels

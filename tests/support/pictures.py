@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hatcli.image import ifd, png
+from hatcli.image import ifd
+from hatcli.image.codecs import png
 from hatcli.image.picture import Picture, Samples
 
 FILES = Path(__file__).parent.parent / "data" / "image"

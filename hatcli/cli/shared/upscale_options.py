@@ -15,7 +15,7 @@ from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
     from hatcli.batch.naming import Naming
-    from hatcli.image.encode import EncodeOptions
+    from hatcli.image.options import EncodeOptions
     from hatcli.upscaling.size import Target
 
 STDOUT = "-"
@@ -112,7 +112,7 @@ class Content:
 
     def encoding(self) -> EncodeOptions:
         """Options of the encoder."""
-        from hatcli.image.encode import EncodeOptions
+        from hatcli.image.options import EncodeOptions
 
         return EncodeOptions(
             quality=self.quality,

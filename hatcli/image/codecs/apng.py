@@ -5,19 +5,24 @@ Pillow would narrow 16 bits to 8, and lays half-transparent frames over others b
 
 from __future__ import annotations
 
+import itertools
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from fractions import Fraction
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hatcli.image import png
+from hatcli.image.codecs import png, png_writer
 from hatcli.image.formats import DamageError
-from hatcli.image.picture import Samples
+from hatcli.image.options import EncodeOptions
+from hatcli.image.picture import Picture, Samples
 
 _KEEP, _CLEAR, _RESTORE = 0, 1, 2  # what happens to a frame's rectangle before the next frame is shown
+_MOST_DELAY = 65535  # of the numbers of a fraction
+_REPLACE = bytes([_KEEP, 0])  # how frames are written: each covers what was there
 _OVER = 1  # a frame is laid over what is there, else it replaces it
 
 Decoder = Callable[[bytes], Samples]
@@ -117,3 +122,56 @@ def _over(samples: Samples, below: Samples) -> Samples:
     colors = np.divide(colors, total, out=np.zeros_like(colors), where=total > 0)
     laid: NDArray[Any] = np.rint(np.concatenate([colors, total * peak], axis=2)).astype(samples.dtype)
     return laid
+
+
+def write(
+    file: BinaryIO,
+    frames: Iterable[tuple[Picture, float]],
+    head: Picture,
+    still: Picture | None,
+    *,
+    count: int,
+    loops: int,
+    options: EncodeOptions,
+) -> None:
+    """Frames and their milliseconds, each as it comes: the first one (or the still) where a PNG has its pixels.
+
+    Args:
+        head: whose size, depth, profile, metadata and resolution the file has.
+        count: of the frames.
+    """
+    number = itertools.count()  # of fcTL and fdAT chunks together
+    file.write(_head(head, count=count, loops=loops))
+    for part in () if still is None else _deflated(still, options):
+        file.write(png.chunk(b"IDAT", part))
+    is_first = still is None
+    for frame, duration in frames:
+        control = struct.pack(">IIIII", next(number), frame.width, frame.height, 0, 0)
+        file.write(png.chunk(b"fcTL", control + struct.pack(">HH", *_fraction(duration)) + _REPLACE))
+        for part in _deflated(frame, options):
+            file.write(
+                png.chunk(b"IDAT", part) if is_first else png.chunk(b"fdAT", struct.pack(">I", next(number)) + part)
+            )
+        is_first = False
+    file.write(png.chunk(b"IEND", b""))
+
+
+def _fraction(duration: float) -> tuple[int, int]:
+    """Milliseconds as a fraction of seconds."""
+    time = Fraction(duration / 1000).limit_denominator(1000)
+    if time.numerator > _MOST_DELAY:
+        time = Fraction(min(round(duration / 1000), _MOST_DELAY))
+    return time.numerator, time.denominator
+
+
+def _head(like: Picture, *, count: int, loops: int) -> bytes:
+    color = png.RGB if like.alpha is None else png.RGB_ALPHA
+    header = struct.pack(">IIBBBBB", like.width, like.height, like.bits, color, 0, 0, 0)
+    extra = png.metadata_chunks(icc=like.icc, exif=like.exif, xmp=like.xmp, dpi=like.dpi)
+    control = png.chunk(b"acTL", struct.pack(">II", count, loops))
+    return png.SIGNATURE + png.chunk(b"IHDR", header) + extra + control
+
+
+def _deflated(frame: Picture, options: EncodeOptions) -> Iterator[bytes]:
+    block: Any = frame.pixels if frame.alpha is None else np.concatenate([frame.pixels, frame.alpha[..., None]], axis=2)
+    return png_writer.deflated([block], row_bytes=block[0].nbytes, pixel=block.shape[2], level=options.zlib_level)

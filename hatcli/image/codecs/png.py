@@ -107,13 +107,9 @@ def gate(data: bytes) -> Gated:
                 transparency = bytes(body)
             if kind not in _CRITICAL:
                 continue
-            if zlib.crc32(whole[4:-4]) == int.from_bytes(whole[-4:], "big"):
-                parts.append(whole)
-            elif kind == b"IDAT":
-                is_right = False
-                parts.append(chunk(kind, bytes(body)))
-            else:
-                raise DamageError(_WRONG_CHECKSUM)
+            mended = _mended(kind, body, whole)
+            is_right = is_right and mended is whole
+            parts.append(mended)
             if kind == b"IDAT":
                 pixels.append(body)
     except CutError:
@@ -125,6 +121,15 @@ def gate(data: bytes) -> Gated:
     if not is_whole or not _inflates(pixels, most=header.height * (header.width * header.channels * 2 + 16) + 64):
         raise DamageError(_WRONG_CHECKSUM)
     return Gated(header, transparency, is_whole, ("a checksum in the file is wrong, but its pixels are right",), parts)
+
+
+def _mended(kind: bytes, body: memoryview, whole: memoryview) -> memoryview | bytes:
+    """The whole chunk; with another checksum where that of pixels is wrong, which is not yet to say that they are."""
+    if checksum(whole) == int.from_bytes(whole[-4:], "big"):
+        return whole
+    if kind != b"IDAT":
+        raise DamageError(_WRONG_CHECKSUM)
+    return chunk(kind, bytes(body))
 
 
 def _inflates(pixels: list[memoryview], *, most: int) -> bool:

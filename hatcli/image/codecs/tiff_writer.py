@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hatcli.image import exif, ifd
+from hatcli.image.codecs.writer import Rows, Writer
+from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Samples
 
-LARGEST_SIDE = 2**32 - 1
 _STRIP = 2**19  # bytes of samples a strip holds
 _CLASSIC_LIMIT = 2**32 - 2**24  # bytes; above it, offsets may not fit 32 bits
 _XMP, _ICC = 700, 34675
@@ -52,28 +53,20 @@ def write(
     start = front if front is not None else _header(order=order, big=big, first=0)
     file.write(start + b"\0" * (len(start) % 2))
     rows_a_strip = max(1, min(height, _STRIP // row_bytes))
-    offsets, lengths = [], []
-    for strip in _strips(blocks, rows=rows_a_strip):
-        body = _packed(strip, order=order, level=level)
-        offsets.append(file.tell() - base)
-        lengths.append(len(body))
-        file.write(body + b"\0" * (len(body) % 2))
+    places = [
+        _written(file, _packed(strip, order=order, level=level), base=base)
+        for strip in _strips(blocks, rows=rows_a_strip)
+    ]
 
     kind = ifd.LONG8 if big else ifd.LONG
     fields = _pixel_fields(width, height, channels=channels, bits=bits, level=level, order=order)
     fields += [
-        ifd.numbers(273, kind, *offsets, order=order),
+        ifd.numbers(273, kind, *(at for at, _ in places), order=order),
         ifd.numbers(278, ifd.LONG, rows_a_strip, order=order),
-        ifd.numbers(279, kind, *lengths, order=order),
+        ifd.numbers(279, kind, *(length for _, length in places), order=order),
     ]
-    if icc is not None:
-        fields.append(ifd.Entry(_ICC, ifd.UNDEFINED, len(icc), icc))
-    if xmp is not None:
-        fields.append(ifd.Entry(_XMP, ifd.BYTE, len(xmp), xmp))
-    if dpi is not None:
-        fields += exif.resolution_fields(dpi, order=order)
+    fields += _plain_fields(icc=icc, xmp=xmp, dpi=dpi, exif_block=exif_block, order=order)
     if exif_block is not None:
-        fields += exif.descriptive_fields(exif_block, order=order)
         for tag, entries in exif.pointed_directories(exif_block, order=order).items():
             at = file.tell() - base
             if front is not None:
@@ -86,6 +79,13 @@ def write(
     file.seek(base)
     file.write(_header(order=order, big=big, first=first))
     file.seek(0, 2)
+
+
+def _written(file: BinaryIO, body: bytes, *, base: int) -> tuple[int, int]:
+    """Where in the TIFF a strip begins, and its bytes; the next one begins at an even place."""
+    at = file.tell() - base
+    file.write(body + b"\0" * (len(body) % 2))
+    return at, len(body)
 
 
 def _header(*, order: str, big: bool, first: int) -> bytes:
@@ -110,6 +110,22 @@ def _pixel_fields(width: int, height: int, *, channels: int, bits: int, level: i
         fields.append(ifd.numbers(317, ifd.SHORT, 2, order=order))  # differences to the pixel on the left
     if channels in (2, 4):
         fields.append(ifd.numbers(338, ifd.SHORT, 2, order=order))  # straight alpha
+    return fields
+
+
+def _plain_fields(
+    *, icc: bytes | None, xmp: bytes | None, dpi: tuple[float, float] | None, exif_block: bytes | None, order: str
+) -> list[ifd.Entry]:
+    """The fields that stand for profile, XMP, resolution and the first directory of an EXIF block."""
+    fields = []
+    if icc is not None:
+        fields.append(ifd.Entry(_ICC, ifd.UNDEFINED, len(icc), icc))
+    if xmp is not None:
+        fields.append(ifd.Entry(_XMP, ifd.BYTE, len(xmp), xmp))
+    if dpi is not None:
+        fields += exif.resolution_fields(dpi, order=order)
+    if exif_block is not None:
+        fields += exif.descriptive_fields(exif_block, order=order)
     return fields
 
 
@@ -143,3 +159,24 @@ def _packed(strip: Samples, *, order: str, level: int) -> bytes:
     if strip.dtype == np.uint16:
         values = values.astype(order + "u2")
     return zlib.compress(values.tobytes(), level) if level else values.tobytes()
+
+
+def write_rows(file: BinaryIO, rows: Rows, options: EncodeOptions) -> None:
+    """A picture as it comes, with its profile, metadata and resolution."""
+    like = rows.like
+    write(
+        file,
+        rows.blocks,
+        width=rows.width,
+        height=rows.height,
+        channels=rows.channels,
+        bits=like.bits,
+        level=options.zlib_level,
+        icc=like.icc,
+        exif_block=like.exif,
+        xmp=like.xmp,
+        dpi=like.dpi,
+    )
+
+
+WRITER = Writer(largest_side=2**32 - 1, write_rows=write_rows, holds_depth=True, holds_alpha=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hatcli.image import png
+from hatcli.image.codecs import png
+from hatcli.image.codecs.writer import Rows, Writer
+from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Samples
 
-LARGEST_SIDE = 2**31 - 1
 _BLOCK = 2**20  # bytes of samples filtered at a time
 _CHUNK = 2**18  # bytes of compressed data that make an IDAT worth closing
 _ADAPTIVE_FROM = 6  # compression from which every row gets the filter that suits it best
@@ -90,3 +92,23 @@ def _predicted(rows: NDArray[np.uint8], over: NDArray[np.uint8], *, pixel: int) 
     to_left, to_over, to_corner = np.abs(b - c), np.abs(a - c), np.abs(a + b - 2 * c)
     is_left = (to_left <= to_over) & (to_left <= to_corner)
     yield rows - np.where(is_left, left, np.where(to_over <= to_corner, over, corner))
+
+
+def write_rows(file: BinaryIO, rows: Rows, options: EncodeOptions) -> None:
+    """A picture as it comes, with its profile, metadata and resolution."""
+    like = rows.like
+    extra = png.metadata_chunks(icc=like.icc, exif=like.exif, xmp=like.xmp, dpi=like.dpi)
+    parts = encode(
+        rows.blocks,
+        width=rows.width,
+        height=rows.height,
+        channels=rows.channels,
+        bits=like.bits,
+        level=options.zlib_level,
+        extra=extra,
+    )
+    for part in parts:
+        file.write(part)
+
+
+WRITER = Writer(largest_side=2**31 - 1, write_rows=write_rows, holds_depth=True, holds_alpha=True)
