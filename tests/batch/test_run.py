@@ -17,12 +17,12 @@ from support.repeating import Doubling
 from torch import Tensor
 
 from hatcli.atomic import write_error
+from hatcli.batch import enlarging, intake, writers, writing
 from hatcli.batch import run as running
-from hatcli.batch import writing
 from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.inputs import InputFile
+from hatcli.batch.outcomes import Advanced, Event, Outcome, Started, Writing
 from hatcli.batch.plan import Job, Plan
-from hatcli.batch.run import Advanced, Event, Outcome, Started, Writing
 from hatcli.errors import InputError, MemoryLimitError
 from hatcli.image import decode
 from hatcli.upscaling.device import choose
@@ -88,7 +88,7 @@ def test_a_full_disk_ends_the_run(tmp_path: Path, upscaler: Upscaler, monkeypatc
         cause = OSError(errno.ENOSPC, "no space")
         raise write_error(tmp_path / "x.png", cause) from cause
 
-    monkeypatch.setattr(running, "write", full)
+    monkeypatch.setattr(writers, "write", full)
     ended = outcomes(running.run(jobs_in(tmp_path, 200), upscaler, PLAN))
     assert 1 <= len(ended) < 100
     assert {outcome.status for outcome in ended} == {"failed"}
@@ -104,7 +104,7 @@ def test_the_next_picture_runs_while_one_is_written(
         assert second_runs.wait(30), "nothing went on while the first result was written"
         return really(*arguments, **options)
 
-    monkeypatch.setattr(running, "write", waiting)
+    monkeypatch.setattr(writers, "write", waiting)
     ended = 0
     jobs = jobs_in(tmp_path, 3)
     for event in running.run(jobs, upscaler, PLAN):
@@ -115,7 +115,7 @@ def test_the_next_picture_runs_while_one_is_written(
 
 
 def test_unwritten_results_are_bounded(tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "UNWRITTEN", 3 * 10 * 12 * 2)  # two results
+    monkeypatch.setattr(writers, "UNWRITTEN", 3 * 10 * 12 * 2)  # two results
     begun = ended = most = 0
     really = writing.write
 
@@ -123,7 +123,7 @@ def test_unwritten_results_are_bounded(tmp_path: Path, upscaler: Upscaler, monke
         time.sleep(0.01)
         return really(*arguments, **options)
 
-    monkeypatch.setattr(running, "write", slow)
+    monkeypatch.setattr(writers, "write", slow)
     for event in running.run(jobs_in(tmp_path, 12), upscaler, PLAN):
         begun += isinstance(event, Started)
         ended += isinstance(event, Outcome)
@@ -187,20 +187,27 @@ def test_a_bug_costs_one_picture_and_its_traceback_lies_in_a_file(
     assert "in forward" in text
 
 
-@pytest.mark.parametrize("where", ["reason_to_skip", "write", "output_format"])
+@pytest.mark.parametrize(
+    ("room", "where", "job_of"),
+    [
+        (intake, "reason_to_skip", lambda job, *_: job),
+        (enlarging, "decide", lambda _, job, *__: job),
+        (writers, "write", lambda result, *_: result.provenance.job),
+    ],
+    ids=["reading", "enlarging", "writing"],
+)
 def test_a_bug_in_any_thread_is_a_failure_of_its_picture(
-    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch, where: str
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch, room: Any, where: str, job_of: Any
 ) -> None:
-    really = getattr(running, where)
+    really = getattr(room, where)
 
-    def broken(first: Any, *others: Any, **options: Any) -> Any:
-        job = first if isinstance(first, Job) else first.job
-        if job.source.place.name == "001.png":
+    def broken(*arguments: Any, **options: Any) -> Any:
+        if job_of(*arguments).source.place.name == "001.png":
             raise KeyError("bug")
-        return really(first, *others, **options)
+        return really(*arguments, **options)
 
     monkeypatch.setenv("HAT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(running, where, broken)
+    monkeypatch.setattr(room, where, broken)
     told = outcomes(running.run(jobs_in(tmp_path, 3), upscaler, PLAN))
     ended = {outcome.job.source.place.name: outcome for outcome in told}
     assert [ended[f"{number:03}.png"].status for number in range(3)] == ["done", "failed", "done"]
@@ -215,7 +222,7 @@ def test_memory_that_runs_out_in_a_writer_is_a_failure_of_its_picture(
         raise MemoryError
 
     monkeypatch.setenv("HAT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(running, "write", greedy)
+    monkeypatch.setattr(writers, "write", greedy)
     ended = outcomes(running.run(jobs_in(tmp_path, 2), upscaler, PLAN))
     assert [type(outcome.error) for outcome in ended] == [MemoryLimitError] * 2
     assert not (tmp_path / "home").exists()  # no bug
@@ -258,7 +265,7 @@ def test_a_run_that_can_be_told_to_nobody_ends(tmp_path: Path, upscaler: Upscale
 def test_a_pipe_is_read_once_and_one_that_nobody_writes_to_fails_alone(
     tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "PIPE_PATIENCE_AMONG_MANY", 0.2)
+    monkeypatch.setattr(intake, "PIPE_PATIENCE_AMONG_MANY", 0.2)
     jobs = jobs_in(tmp_path, 4)
     paths = [job.source.path for job in jobs if job.source.path is not None]
     content = paths[2].read_bytes()
@@ -298,8 +305,8 @@ def test_large_results_go_to_their_file_row_by_row(
     source, usual, streamed = tmp_path / "a.png", tmp_path / f"usual{ending}", tmp_path / f"streamed{ending}"
     Image.fromarray(pixels).save(source, dpi=(200, 200))
     events = list(running.run([Job(InputFile(source, Path("a.png")), usual)], upscaler, PLAN))
-    monkeypatch.setattr(running, "STREAM_FROM", 1)
-    monkeypatch.setattr(running, "UNWRITTEN_ROWS", 1000)
+    monkeypatch.setattr(enlarging, "STREAM_FROM", 1)
+    monkeypatch.setattr(enlarging, "UNWRITTEN_PARTS", 1000)
     monkeypatch.setattr(Upscaler, "steps", None)  # the way that keeps the result whole
     events = list(running.run([Job(InputFile(source, Path("a.png")), streamed)], upscaler, PLAN))
     assert outcomes(iter(events))[0].status == "done"
@@ -316,7 +323,7 @@ def test_a_streamed_result_whose_network_fails_leaves_nothing(tmp_path: Path, mo
     pixels = np.zeros((300, 40, 3), np.uint8)
     pixels[200:] = 255
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    monkeypatch.setattr(running, "STREAM_FROM", 1)
+    monkeypatch.setattr(enlarging, "STREAM_FROM", 1)
     upscaler = Upscaler({2: Late()}, choice=choose("cpu", "fp32"), settings=Settings(tile=32, overlap=8))
     ended = outcomes(
         running.run([Job(InputFile(tmp_path / "a.png", Path("a.png")), tmp_path / "b.png")], upscaler, PLAN)
@@ -330,8 +337,8 @@ def test_a_streamed_result_that_cannot_be_written_stops_the_network(
     tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.fromarray(np.zeros((400, 40, 3), np.uint8)).save(tmp_path / "a.png")
-    monkeypatch.setattr(running, "STREAM_FROM", 1)
-    monkeypatch.setattr(running, "UNWRITTEN_ROWS", 10)
+    monkeypatch.setattr(enlarging, "STREAM_FROM", 1)
+    monkeypatch.setattr(enlarging, "UNWRITTEN_PARTS", 10)
 
     def full(*arguments: Any, **options: Any) -> Any:
         raise OSError(errno.ENOSPC, "no space")

@@ -18,8 +18,8 @@ from support.repeating import Doubling
 
 from hatcli.batch import run as running
 from hatcli.batch.inputs import InputFile
+from hatcli.batch.outcomes import Outcome
 from hatcli.batch.plan import Job, Plan
-from hatcli.batch.run import Outcome
 from hatcli.errors import InputError, UsageError
 from hatcli.image import animation, decode
 from hatcli.image.codecs import png

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 import torch
 from torch import nn
+from hatcli.batch import outcomes
 from hatcli.batch import run as running
 from hatcli.batch.inputs import InputFile
 from hatcli.batch.plan import Job, Plan
@@ -27,7 +28,7 @@ from hatcli.upscaling.upscaler import Upscaler
 source, output = Path(sys.argv[1]), Path(sys.argv[2])
 upscaler = Upscaler({4: nn.Upsample(scale_factor=4)}, choice=choose("cpu", "fp32"), settings=Settings(tile=256))
 for event in running.run([Job(InputFile(source, source), output)], upscaler, Plan(Target())):
-    if isinstance(event, running.Outcome):
+    if isinstance(event, outcomes.Outcome):
         assert event.status == "done", event.error
 """
 

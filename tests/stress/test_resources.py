@@ -89,6 +89,7 @@ def test_the_network_hardly_ever_waits(tmp_path: Path, share: float) -> None:
     import torch
 
     from hatcli import load
+    from hatcli.batch import outcomes
     from hatcli.batch import run as running
     from hatcli.batch.inputs import InputFile
     from hatcli.batch.plan import Job, Plan
@@ -122,7 +123,7 @@ def test_the_network_hardly_ever_waits(tmp_path: Path, share: float) -> None:
         patch.setattr(TileLoop, "run", timed)
         began = time.monotonic()
         ended = [event for event in running.run(jobs, upscaler, Plan(Target(scale=4)))
-                 if isinstance(event, running.Outcome)]  # fmt: skip
+                 if isinstance(event, outcomes.Outcome)]  # fmt: skip
         wall = time.monotonic() - began
     assert {outcome.status for outcome in ended} == {"done"}
     print(f"{len(jobs)} pictures: {wall:.1f} s, {spent:.1f} s of it in the network ({wall / spent:.3f})")  # noqa: T201

@@ -5,17 +5,20 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import typer
+
 from hatcli.cli.shared import options
-from hatcli.cli.shared.console import Console, command, show
+from hatcli.cli.shared.console import Bars, Console, command, show
 from hatcli.cli.shared.fetching import open_model
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.option_groups import Running, Talk
 from hatcli.cli.shared.upscale_options import Content, Course, Files, Size
+from hatcli.cli.views.json_lines import JsonLines
+from hatcli.cli.views.people import People
+from hatcli.cli.views.runs import View, show_dry_run, show_run
 
 if TYPE_CHECKING:
     from hatcli.batch.inputs import Found
-    from hatcli.batch.jobs import Look
-    from hatcli.upscaling.size import Target
 
 
 @command
@@ -48,13 +51,11 @@ def upscale(
         opened.callback(decoder.close)
         decoder.start()  # it gets ready while PyTorch is imported here
 
-        from hatcli.atomic import sweep
         from hatcli.batch import checks
+        from hatcli.batch.batch import Batch, make_ready, wanted_factors
         from hatcli.batch.inputs import find
         from hatcli.batch.jobs import plan_jobs
-        from hatcli.batch.plan import Plan, journals_of, to_do
-        from hatcli.batch.room import check_room
-        from hatcli.cli.views.reporting import Reporter
+        from hatcli.batch.plan import Plan, journals_of
         from hatcli.models.opening import AUTO
         from hatcli.upscaling.upscaler import Upscaler
 
@@ -88,27 +89,17 @@ def upscale(
         journals = journals_of(jobs, upscaler, plan, networks)
         checks.refuse_existing(jobs, plan, journals)
         tell_found(found, console)
-        reporter = Reporter(console, as_json=course.as_json)
+        batch = Batch(jobs, found, plan, networks, upscaler, journals, decoder)
+        lines: list[View] = [JsonLines()] if course.as_json else []
         if course.dry_run:
-            reporter.dry_run(jobs, found, upscaler, plan, networks, journals, decoder)
-            return
-        checks.check_targets(jobs)
-        notes = check_room(
-            to_do(jobs, plan, journals),
-            plan,
-            look=decoder.look,
-            size_of=lambda info: upscaler.suited(
-                info.width, info.height, jpeg_quality=info.jpeg_quality, target=plan.target
-            ).plan(info.width, info.height, plan.target),
-            ignore=files.ignore_free_space,
-        )
-        for note in notes:
-            console.say(f"note: {show(note)}")
-        for journal in journals.values():
-            opened.callback(journal.close)
-            journal.open()
-        sweep({job.output.parent for job in jobs if job.output is not None})
-        reporter.run(jobs, found, upscaler, plan, networks, journals, decoder)
+            code = show_dry_run(batch, [People(console, Bars(None, 0)), *lines])
+        else:
+            for note in make_ready(batch, opened, ignore_free_space=files.ignore_free_space):
+                console.say(f"note: {show(note)}")
+            bars = opened.enter_context(console.bars(len(jobs)))
+            code = show_run(batch, [People(console, bars), *lines])
+    if code:
+        raise typer.Exit(code)
 
 
 def tell_found(found: Found, console: Console) -> None:
@@ -117,24 +108,3 @@ def tell_found(found: Found, console: Console) -> None:
         console.say(f"note: {show(remark)}")
     for detail in found.details:
         console.detail(show(detail))
-
-
-def wanted_factors(target: Target, found: Found, look: Look) -> list[int]:
-    """The whole factors the pictures need at least; empty: the model's own."""
-    import math
-
-    from hatcli.errors import HatError
-
-    if target.scale is not None:
-        return [math.ceil(target.scale)]
-    if not target.is_size:
-        return []
-    factors = set()
-    for file in found.files:
-        try:
-            info = look(file.path) if file.path is not None else None
-        except (HatError, OSError):  # it will be reported when its turn comes
-            continue
-        if info is not None:
-            factors.add(max(2, math.ceil(target.factor(info.width, info.height) or 0)))
-    return sorted(factors) or [4]
