@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import typer
 from PIL import Image
+from support.looking import noise, refused
 from support.zoo import built, saved
-from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from hatcli.attribution import subject
-from hatcli.attribution.differentiable import differentiable
-from hatcli.attribution.factors import in_precision
-from hatcli.attribution.features import feature_maps
 from hatcli.cli.commands.attribute import attribute
 from hatcli.cli.commands.compare import compare
-from hatcli.errors import UsageError, WeightsError
-from hatcli.models import zoo
 from hatcli.network import checkpoint
 from hatcli.network.config import HATConfig
 from hatcli.network.hat import HAT
-from hatcli.upscaling.device import DeviceChoice
 
 app = typer.Typer()
 app.command()(attribute)
@@ -37,37 +29,8 @@ needs_spandrel = pytest.mark.skipif(find_spec("spandrel") is None, reason="needs
 MAPS = ("window", "saliency", "density", "overlay")
 
 
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    return noise(tmp_path / "a.png", (16, 16, 3))
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    config = HATConfig(
-        upscale=2, embed_dim=24, depths=(1, 1), num_heads=(2, 2), window_size=8, squeeze_factor=8, num_feat=16
-    )
-    checkpoint.write(tmp_path / "tiny.safetensors", config=config, state=dict(HAT(config).state_dict()))
-    return tmp_path / "tiny.safetensors"
-
-
-def noise(path: Path, shape: tuple[int, ...], kind: Any = np.uint8) -> Path:
-    peak = np.iinfo(kind).max + 1
-    Image.fromarray(np.random.default_rng(0).integers(0, peak, shape).astype(kind)).save(path)
-    return path
-
-
 def run(*arguments: object) -> Any:
     return CliRunner().invoke(app, [*map(str, arguments), "--cpu"])
-
-
-def refused(answer: Any, code: int, said: str) -> None:
-    """One line on what happened, one hint at most, and the right exit code."""
-    assert answer.exit_code == code, answer.output
-    lines = [line for line in answer.stderr.splitlines() if not line.startswith("hint: ")]
-    assert [line for line in lines if line.startswith("error: ")] == lines[-1:]
-    assert said in lines[-1]
 
 
 def test_attribute_writes_maps_page_and_numbers(photo: Path, tmp_path: Path) -> None:
@@ -181,93 +144,12 @@ def test_a_flat_picture_gives_a_message_and_leaves_no_page(tmp_path: Path, tiny:
     assert not (tmp_path / "flat_attribution" / "index.html").exists()
 
 
-def test_fp64_is_refused_on_apples_gpu_and_taken_elsewhere() -> None:
-    mps = DeviceChoice(torch.device("mps"), torch.float32, "for a test")
-    with pytest.raises(UsageError, match="Apple's GPU does not compute fp64") as caught:
-        in_precision(mps, "fp64")
-    assert "--device cpu" in (caught.value.hint or "")
-    assert in_precision(mps, "fp32").dtype == torch.float32
-    assert in_precision(DeviceChoice(torch.device("cpu"), torch.float32, ""), "fp64").dtype == torch.float64
-
-
 def test_a_picture_that_would_not_fit_is_refused_before_the_work(
     tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subject, "free_memory", lambda device: 10 << 20)
     big = noise(tmp_path / "big.png", (128, 128, 3))
     refused(run("attribute", big, "-n", tiny, "--steps", "1"), 4, "to attribute 128 x 128 pixels")
-
-
-def test_compare_writes_page_and_sheet_and_replaces_neither(photo: Path, tiny: Path, tmp_path: Path) -> None:
-    arguments = ["compare", photo, "--models", f"{tiny},bicubic", "--scale", "2"]
-    result = run(*arguments, "--quiet")
-    assert result.exit_code == 0, result.output
-    assert (tmp_path / "a_compare.html").read_text(encoding="utf-8").startswith("<!doctype html>")
-    with Image.open(tmp_path / "a_compare.png") as sheet:
-        assert sheet.width > 64
-    refused(run(*arguments), 2, "exists already")
-    refused(run(*arguments, "--overwrite", "--truth", photo), 1, "the truth has 16 x 16 pixels, not 32 x 32")
-    refused(run(*arguments, "-o", tmp_path / "page.pdf"), 2, "page.pdf is not the name of a page")
-
-
-def shown_on(page: Path) -> Any:
-    found = re.search(r'<script id="data" type="application/json">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
-    assert found is not None
-    return json.loads(found[1])
-
-
-def test_the_input_stands_first_and_every_model_says_how_long_it_took(photo: Path, tiny: Path, tmp_path: Path) -> None:
-    result = run("compare", photo, "--models", f"{tiny},bicubic", "--scale", "2")
-    assert result.exit_code == 0, result.output
-    models = shown_on(tmp_path / "a_compare.html")["models"]
-    assert [model["name"] for model in models] == ["input (bicubic)", "tiny"]
-    assert models[1]["seconds"] > 0
-    assert re.search(r"^tiny  \d+\.\d s$", result.stderr, re.MULTILINE)
-
-
-def test_all_means_every_installed_model_and_fetches_none(photo: Path, tiny: Path, tmp_path: Path) -> None:
-    result = run("compare", photo, "--models", f"all,{tiny}", "--scale", "2")
-    assert result.exit_code == 0, result.output
-    names = [model["name"] for model in shown_on(tmp_path / "a_compare.html")["models"]]
-    assert names[:3] == ["input (bicubic)", "hat-t", "hat-t-photo"]  # the latter has x4 only and is resized
-    assert names[-1] == "tiny"
-
-
-def test_a_page_of_the_pictures_own_name_puts_the_sheet_elsewhere(photo: Path, tmp_path: Path) -> None:
-    before = photo.read_bytes()
-    result = run("compare", photo, "-o", tmp_path / "a.html", "-n", "bicubic")
-    assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines() == [str(tmp_path / "a.html"), str(tmp_path / "a_sheet.png")]
-    assert photo.read_bytes() == before
-    assert run("compare", photo, "-o", tmp_path / "a.html", "-n", "bicubic").exit_code == 2
-
-
-def test_of_a_large_picture_the_most_detailed_part_is_compared(tmp_path: Path) -> None:
-    pixels = np.full((2100, 2200, 3), 70, np.uint8)
-    pixels[1500:1700, 1800:2000] = np.random.default_rng(0).integers(0, 256, (200, 200, 3))
-    large = tmp_path / "large.png"
-    Image.fromarray(pixels).save(large)
-    result = run("compare", large, "-n", "bicubic", "-s", "2")
-    assert result.exit_code == 0, result.output
-    data = shown_on(tmp_path / "large_compare.html")
-    assert 8_000_000 < data["width"] * data["height"] <= 1 << 23
-    assert "--crop off" in result.stderr
-    assert "of 2200 x 2100" in data["notes"][0]
-    result = run("compare", large, "-n", "bicubic", "-s", "2", "--crop", "1790,1490,32,16", "--overwrite")
-    data = shown_on(tmp_path / "large_compare.html")
-    assert (data["width"], data["height"]) == (64, 32)
-    refused(run("compare", large, "-n", "bicubic", "--crop", "2200,0,1,1", "--overwrite"), 2, "not inside the picture")
-
-
-def test_a_crop_is_scored_against_the_same_part_of_the_truth(tmp_path: Path) -> None:
-    truth = noise(tmp_path / "truth.png", (64, 96, 3))
-    with Image.open(truth) as large:
-        large.resize((48, 32), Image.Resampling.BOX).save(tmp_path / "low.png")
-    run("compare", tmp_path / "low.png", "-n", "bicubic", "-s", "2", "--truth", truth, "--crop", "20,10,16,12")
-    there = shown_on(tmp_path / "low_compare.html")["models"][0]["psnr_y"]
-    run("compare", tmp_path / "low.png", "-n", "bicubic", "-s", "2", "--truth", truth, "--overwrite")
-    whole = shown_on(tmp_path / "low_compare.html")["models"][0]["psnr_y"]
-    assert there == pytest.approx(whole, abs=1)  # of other places it would be 3 dB lower
 
 
 def test_two_files_of_one_name_are_told_apart(photo: Path, tiny: Path, tmp_path: Path) -> None:
@@ -309,56 +191,3 @@ def test_feature_maps_of_a_network_without_groups_are_refused_before_the_work(ph
     compact = saved(built("RealESRGAN Compact"), tmp_path / "compact.pth")
     refused(run("attribute", photo, "-n", compact, "--features"), 3, "compact: no groups whose maps could be shown")
     assert not (tmp_path / "a_attribution").exists()
-
-
-@needs_spandrel
-@pytest.mark.parametrize(
-    ("name", "changes", "parts", "side"),
-    [
-        ("ESRGAN", {"num_blocks": 3}, 3, None),
-        ("RCAN", {"n_resgroups": 2}, 2, None),
-        ("SwinIR", {"depths": [2, 2], "num_heads": [2, 2]}, 2, 8),
-        ("RealESRGAN Compact", {}, 0, None),
-    ],
-)
-def test_groups_and_windows_of_other_architectures(
-    tmp_path: Path, name: str, changes: dict[str, Any], parts: int, side: int | None
-) -> None:
-    opened = zoo.load(saved(built(name, **changes), tmp_path / "other.pth"))
-    network = differentiable(opened, torch.device("cpu"), torch.float32)
-    assert (len(network.groups), network.window, network.foreign) == (parts, side, name)
-    if parts:
-        maps = feature_maps(network, torch.rand(3, 16, 24))
-        assert [tuple(entry.shape[1:]) for entry in maps] == [(16, 24)] * parts
-    else:
-        with pytest.raises(WeightsError, match="no groups"):
-            feature_maps(network, torch.rand(3, 16, 24))
-
-
-@needs_spandrel
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("name", ["ESRGAN", "SwinIR", "RealESRGAN Compact", "RCAN"])
-def test_gradients_pass_through_other_architectures_and_values_are_theirs(
-    tmp_path: Path, name: str, dtype: torch.dtype
-) -> None:
-    network = zoo.load(saved(built(name), tmp_path / "other.pth")).to(torch.device("cpu"), dtype)
-    for height, width in ((3, 5), (17, 20)):
-        image = torch.rand(1, 3, height, width, dtype=dtype, requires_grad=True)
-        result = differentiable(network, torch.device("cpu"), dtype).call(image)
-        assert torch.allclose(result.clamp(0, 1), network(image.detach()), atol=1e-5)
-        (slope,) = torch.autograd.grad(result.sum(), image)
-        assert bool(slope.isfinite().all())
-        assert float(slope.abs().max()) > 0
-
-
-class Constant(nn.Module):
-    def forward(self, image: Tensor) -> Tensor:
-        return image.detach() * 2
-
-
-def test_a_network_that_passes_no_gradients_is_refused() -> None:
-    from hatcli.attribution.lam import Window
-    from hatcli.attribution.lam import attribute as steps
-
-    with pytest.raises(WeightsError, match="no gradients"):
-        list(steps(Constant(), torch.rand(3, 16, 16), Window(0, 0, 4)))
