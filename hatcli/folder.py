@@ -55,11 +55,10 @@ class Folder:
         Raises:
             NotPlainError: a link or a file has the name.
         """
-        found = _Below(self, None)
+        found: Folder = _Below(self, None)
         for name in names:
-            inner = _Below(found, name)
-            found.close()
-            found = inner
+            with found:
+                found = _Below(found, name)
         return found
 
     def status(self, name: str) -> os.stat_result | None:

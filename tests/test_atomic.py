@@ -94,6 +94,22 @@ def test_a_folder_inside_a_held_one_is_never_a_link(tmp_path: Path) -> None:
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts what is open")
+def test_nothing_stays_open_after_folders_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with Folder(tmp_path) as folder:
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        for _ in range(5):
+            with pytest.raises(NotPlainError):
+                folder.below("file")
+            folder.below("sub", "deep").close()
+        (tmp_path / "sub" / "deep" / "file").write_bytes(b"")
+        for _ in range(5):
+            with pytest.raises(NotPlainError):
+                folder.below("sub", "deep", "file")
+        assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
 @POSIX
 def test_a_removed_folder_is_told_and_not_made_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
