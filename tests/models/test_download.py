@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +12,13 @@ import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
-from support.fake_hub import COMMIT, REPO, FakeHub, Published, standing_in
+from support.fake_hub import COMMIT, REPO, FakeHub, Published
 from support.tiny_model import NOTHING, PTH, TINY, entry_for, finish, refused, state_of
 
 from hatcli.errors import WeightsError
 from hatcli.models import download, store
 from hatcli.models.catalog import WebSource
 from hatcli.network import checkpoint
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with standing_in(tmp_path, monkeypatch) as running:
-        yield running
-
-
-@pytest.fixture
-def tiny(hub: FakeHub) -> Published:
-    return hub.publish(REPO, "HAT/tiny.pth", PTH)
-
 
 # A good download
 

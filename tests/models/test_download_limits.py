@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from support.fake_hub import REPO, FakeHub, Published, standing_in
+from support.fake_hub import FakeHub, Published
 from support.tiny_model import PTH, entry_for, finish, refused
 
 from hatcli.models import download, transfer
 from hatcli.models.catalog import WebSource
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with standing_in(tmp_path, monkeypatch) as running:
-        yield running
-
-
-@pytest.fixture
-def tiny(hub: FakeHub) -> Published:
-    return hub.publish(REPO, "HAT/tiny.pth", PTH)
 
 
 def test_a_body_longer_than_any_hat_is_cut_off(tiny: Published, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,26 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.fake_hub import COMMIT, REPO, FakeHub, Published, standing_in
+from support.fake_hub import COMMIT, REPO, FakeHub, Published
 from support.tiny_model import PTH, entry_for, finish, verdict_on
 
 from hatcli.models import catalog, download, store
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with standing_in(tmp_path, monkeypatch) as running:
-        yield running
-
-
-@pytest.fixture
-def tiny(hub: FakeHub) -> Published:
-    return hub.publish(REPO, "HAT/tiny.pth", PTH)
-
 
 FETCH = """
 import dataclasses, sys

@@ -5,30 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from support.fake_hub import REPO, FakeHub, Published, standing_in
+from support.fake_hub import REPO, FakeHub, Published
 from support.tiny_model import NOTHING, PTH, entry_for, finish, refused, saved, state_of
 
 from hatcli.errors import OutputError
 from hatcli.models import download, store, transfer
 from hatcli.network import checkpoint
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with standing_in(tmp_path, monkeypatch) as running:
-        yield running
-
-
-@pytest.fixture
-def tiny(hub: FakeHub) -> Published:
-    return hub.publish(REPO, "HAT/tiny.pth", PTH)
-
 
 # Unknown hashes
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from huggingface_hub import constants
 from PIL import Image
 from support.commands import hat
 from support.commands import refused as refused_line
-from support.fake_hub import COMMIT, REPO, FakeHub, Published, standing_in
+from support.fake_hub import COMMIT, FakeHub, Published
 from support.tiny_model import PTH, TINY, entry_for, finish, refused, saved, state_of, verdict_on
 
 from hatcli.errors import UsageError, WeightsError
@@ -24,18 +23,6 @@ from hatcli.network import checkpoint
 from hatcli.network.attention import cross_attention_index, self_attention_index
 from hatcli.network.config import preset
 from hatcli.network.hat import HAT
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with standing_in(tmp_path, monkeypatch) as running:
-        yield running
-
-
-@pytest.fixture
-def tiny(hub: FakeHub) -> Published:
-    return hub.publish(REPO, "HAT/tiny.pth", PTH)
-
 
 # Offline, and copies from elsewhere
 
