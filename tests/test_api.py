@@ -181,6 +181,9 @@ def test_what_is_saved_is_read_back_by_others_and_nothing_is_replaced_unasked(
     with pytest.raises(UsageError):
         image.save(tmp_path / "a.png")
     hatcli.write(image, tmp_path / "a.png", overwrite=True)
+    for quality in (20, 90):
+        image.save(tmp_path / f"{quality}.jpg", quality=quality)
+        assert hatcli.read(tmp_path / f"{quality}.jpg").jpeg_quality == quality
     with pytest.raises(UsageError):
         image.save(tmp_path / "a.nothing")
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     import PIL.Image
     import torch
 
-    from hatcli.image.options import EncodeOptions
-
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
 
@@ -75,16 +73,29 @@ class Picture:
         return convert.to_numpy(self)
 
     def save(
-        self, path: str | os.PathLike[str], *, options: EncodeOptions | None = None, overwrite: bool = False
+        self,
+        path: str | os.PathLike[str],
+        *,
+        quality: int | None = None,
+        lossless: bool = False,
+        compression: int | None = None,
+        strip_metadata: bool = False,
+        overwrite: bool = False,
     ) -> Path:
         """Write it to a file, which is whole or absent at any time; the name's ending says the format.
 
+        Args:
+            quality, lossless, compression, strip_metadata: as in `EncodeOptions`.
+            overwrite: replace a file that is there.
+
         Raises:
-            UsageError: the ending is of no known format, or the file is there already.
+            UsageError: the ending is of no known format, an option makes no sense, or the file is there already.
             OutputError: the format cannot hold the picture, or the file cannot be written.
         """
         from hatcli.image import encode
+        from hatcli.image.options import EncodeOptions
 
+        options = EncodeOptions(quality, lossless, compression, strip_metadata)
         target = Path(path)
         encode.write(self, target, options=options, overwrite=overwrite)
         return target

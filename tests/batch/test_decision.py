@@ -19,7 +19,7 @@ from hatcli.batch.inputs import InputFile
 from hatcli.batch.plan import Job, Plan
 from hatcli.errors import HatError
 from hatcli.image import encode
-from hatcli.image.encode import EncodeOptions
+from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
 from hatcli.upscaling.device import choose
 from hatcli.upscaling.settings import Settings
