@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from hatcli.engine import Network
-from hatcli.progress import drive
-from hatcli.upscaling.device import has_bf16
+from hatcli.progress import drive, within
+from hatcli.upscaling.device import exact_products, has_bf16
 
 MATRIX = 2048  # side of the matrices whose product is taken for the machine's limit
 STREAM = 64 << 20  # bytes copied to measure memory bandwidth
@@ -126,8 +126,8 @@ def compete(contestants: list[Contestant], side: int, *, device: torch.device, r
 
 
 def inference(network: Network) -> Callable[[Tensor], Tensor]:
-    """A network as a plain function without gradients."""
-    return lambda image: drive(network.steps(image))
+    """A network as a plain function without gradients; fp32 is fp32 on cards too."""
+    return lambda image: drive(within(network.steps(image), exact_products))
 
 
 class PeakMemory:

@@ -11,10 +11,10 @@ from hatcli.cli.shared.console import command, show
 from hatcli.cli.shared.factors import whole_factor
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.option_groups import Talk
-from hatcli.errors import UsageError, WeightsError
+from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from hatcli.evaluation.speed import Contestant
+    pass
 
 Models = Annotated[
     str,
@@ -51,6 +51,7 @@ def bench(
     """
     from hatcli.cli.shared.devices import choose_device
     from hatcli.cli.views.speeds import raced, tell
+    from hatcli.evaluation.contest import contestants, known_shapes
     from hatcli.evaluation.speed import measure_limits
 
     if precision not in ("fp32", "bf16", "both"):
@@ -74,21 +75,6 @@ def bench(
     tell(rows, limits, str(choice.device), as_json=as_json, markdown=markdown)
 
 
-def known_shapes(text: str, scale: int) -> list[str]:
-    """`hat-t,hat` to names of shapes that there are at this factor."""
-    from hatcli.network.config import preset
-
-    shapes = [name.strip() for name in text.split(",") if name.strip()]
-    if not shapes:
-        raise UsageError("no model was named", hint="try -n hat-t")
-    for shape in shapes:
-        try:
-            preset(shape, upscale=scale)
-        except WeightsError as error:
-            raise UsageError(error.message, hint=error.hint or "use 2, 3 or 4 for --scale") from None
-    return shapes
-
-
 def numbers(text: str) -> list[int]:
     """`64,128` to integers."""
     try:
@@ -98,37 +84,3 @@ def numbers(text: str) -> list[int]:
     if not values or min(values) < 1:
         raise UsageError(f"{text!r} is not a list of sizes", hint="write it as 64,128,256")
     return values
-
-
-def contestants(shape: str, scale: int, *, precision: str, device: Any, reference: bool) -> list[Contestant]:
-    """The reference (if wanted and installed) and this project's network in each precision, with the same weights."""
-    import torch
-
-    from hatcli.engine import opened
-    from hatcli.evaluation.reference import reference_network
-    from hatcli.evaluation.speed import Contestant, inference
-    from hatcli.network.config import preset
-    from hatcli.network.hat import HAT
-    from hatcli.upscaling.device import PRECISIONS
-
-    config = preset(shape, upscale=scale)
-    work = config.multiply_adds()
-    network = HAT(config).eval()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    found: list[Contestant] = []
-    other = reference_network(config) if reference else None
-    if other is not None:
-        network.load_state_dict(other.state_dict())
-        found.append(
-            Contestant(
-                "reference",
-                inference(opened(other, scale=scale, device=device, dtype=torch.float32)),
-                work,
-                torch.float32,
-            )
-        )
-    for name, dtype in PRECISIONS.items():
-        if precision in (name, "both"):
-            running = opened(network, scale=scale, device=device, dtype=dtype)
-            found.append(Contestant(f"hat {name}", inference(running), work, dtype))
-    return found
