@@ -11,9 +11,10 @@ from hatcli.atomic import sweep
 from hatcli.batch import checks
 from hatcli.batch.decoder import Decoder
 from hatcli.batch.inputs import Found
-from hatcli.batch.jobs import Look
+from hatcli.batch.jobs import LookAt, plan_jobs
 from hatcli.batch.journal import Journal
-from hatcli.batch.plan import Job, Plan, to_do
+from hatcli.batch.naming import Naming
+from hatcli.batch.plan import Job, Plan, journals_of, to_do
 from hatcli.batch.room import check_room
 from hatcli.errors import HatError
 from hatcli.image.decode import PictureInfo
@@ -41,7 +42,27 @@ class Batch:
     decoder: Decoder
 
 
-def wanted_factors(target: Target, found: Found, look: Look) -> list[int]:
+def settle(
+    found: Found,
+    output: str | None,
+    naming: Naming,
+    plan: Plan,
+    opened: Model | Auto,
+    upscaler: Upscaler,
+    decoder: Decoder,
+) -> Batch:
+    """What the inputs become, where, and which journals know of it; nothing is written.
+
+    Raises:
+        UsageError: outputs collide, are inputs, or exist and may not be replaced.
+    """
+    jobs = plan_jobs(found, output, naming, plan, upscaler, look=decoder.look)
+    journals = journals_of(jobs, upscaler, plan, opened)
+    checks.refuse_existing(jobs, plan, journals)
+    return Batch(jobs, found, plan, opened, upscaler, journals, decoder)
+
+
+def wanted_factors(target: Target, found: Found, look: LookAt) -> list[int]:
     """The whole factors the pictures need at least; empty: the model's own."""
     if target.scale is not None:
         return [math.ceil(target.scale)]

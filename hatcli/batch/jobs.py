@@ -16,11 +16,11 @@ from hatcli.image import encode
 from hatcli.image.decode import PictureInfo
 from hatcli.upscaling.upscaler import Upscaler
 
-Look = Callable[[Path], PictureInfo]
+LookAt = Callable[[Path], PictureInfo]
 
 
 def plan_jobs(
-    found: Found, output: str | None, naming: Naming, plan: Plan, upscaler: Upscaler, *, look: Look
+    found: Found, output: str | None, naming: Naming, plan: Plan, upscaler: Upscaler, *, look: LookAt
 ) -> list[Job]:
     """Where each picture's result goes; everything cheap that can go wrong goes wrong here.
 
@@ -93,7 +93,7 @@ class _Places:
     naming: Naming
     plan: Plan
     upscaler: Upscaler
-    look: Look
+    look: LookAt
 
     def of(self, found: Found) -> list[tuple[InputFile, Path]]:
         """Each picture's output; those that differ in their ending alone get it into their name."""

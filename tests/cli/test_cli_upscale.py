@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -287,6 +288,9 @@ def test_a_signal_keeps_finished_files_and_no_others(tmp_path: Path, weights: Pa
     assert b"Traceback" not in stderr
     left = [path for path in out.iterdir() if path.name != NAME]
     assert 3 <= len(left) < 80
+    told = re.search(rb"(\d+) done, (\d+) not started", stderr)
+    assert told is not None, stderr
+    assert [int(number) for number in told.groups()] == [len(left), 80 - len(left)]
     for path in left:
         assert path.suffix == ".png"
         assert decode.read(path).width == 128

@@ -199,7 +199,7 @@ def test_a_worn_jpeg_given_to_a_clean_model_is_told_of_real_hat(photo: Path, qua
 
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs pipes as files")
-@pytest.mark.parametrize("options", [(), ("--width", "300")])
+@pytest.mark.parametrize("options", [(), ("--width", "300"), ("-n", "auto", "--scale", "2")])
 def test_a_shells_pipe_is_opened_once(tmp_path: Path, weights: Path, options: tuple[str, ...]) -> None:
     jpeg = tmp_path / "a.jpg"
     with Image.open(PHOTO) as image:
@@ -230,3 +230,12 @@ def test_pictures_above_the_default_limit_are_named_by_their_factor(
 def test_numbers_that_are_none_are_refused(photo: Path, weights: Path, options: tuple[str, str]) -> None:
     refused(hat(photo, "-n", weights, *options), 2)
     assert [path.name for path in photo.parent.iterdir()] == ["photo.png"]
+
+
+def test_a_failure_names_its_picture_once_a_line(tmp_path: Path, weights: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(PHOTO.read_bytes()[:3000])
+    result = hat(tmp_path, "-o", tmp_path / "out", "-n", weights)
+    lines = [line for line in result.stderr.splitlines() if line.startswith(("error: ", "failed: "))]
+    assert len(lines) == 4
+    assert all(line.count(str(tmp_path)) == 1 for line in lines), lines

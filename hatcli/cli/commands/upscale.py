@@ -12,7 +12,7 @@ from hatcli.cli.shared.console import Bars, Console, command, show
 from hatcli.cli.shared.fetching import open_model
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.option_groups import Running, Talk
-from hatcli.cli.shared.upscale_options import Content, Course, Files, Size
+from hatcli.cli.shared.upscale_options import Content, Course, Files, Size, plan_of
 from hatcli.cli.views.json_lines import JsonLines
 from hatcli.cli.views.people import People
 from hatcli.cli.views.runs import View, show_dry_run, show_run
@@ -51,52 +51,26 @@ def upscale(
         opened.callback(decoder.close)
         decoder.start()  # it gets ready while PyTorch is imported here
 
-        from hatcli.batch import checks
-        from hatcli.batch.batch import Batch, make_ready, wanted_factors
-        from hatcli.batch.inputs import find
-        from hatcli.batch.jobs import plan_jobs
-        from hatcli.batch.plan import Plan, journals_of
+        from hatcli.batch.batch import make_ready, settle, wanted_factors
         from hatcli.models.opening import AUTO
         from hatcli.upscaling.upscaler import Upscaler
 
-        plan = Plan(
-            target=size.target(),
-            format=files.format(),
-            options=content.encoding(),
-            overwrite=files.overwrite,
-            skip_existing=files.skip_existing,
-            only_if_smaller=size.only_if_smaller,
-            max_pixels=content.max_pixels(),
-            fail_fast=course.fail_fast,
-            frames=content.frames,
-            writers=course.writers,
-        )
+        plan, naming = plan_of(files, size, content, course), files.naming()
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
-        naming = files.naming()
-        found = find(
-            files.named,
-            recursive=files.recursive,
-            naming=naming,
-            output=files.folder,
-            follow_links=files.follow_links,
-            look=decoder.look,
-        )
+        found = files.find(naming, look=decoder.look)
         choice = running.choice()
         factors = [] if model == AUTO else wanted_factors(plan.target, found, decoder.look)
         networks = open_model(model, factors, console, offline=offline)
         upscaler = Upscaler(networks, choice=choice, settings=settings)
-        jobs = plan_jobs(found, files.output, naming, plan, upscaler, look=decoder.look)
-        journals = journals_of(jobs, upscaler, plan, networks)
-        checks.refuse_existing(jobs, plan, journals)
+        batch = settle(found, files.output, naming, plan, networks, upscaler, decoder)
         tell_found(found, console)
-        batch = Batch(jobs, found, plan, networks, upscaler, journals, decoder)
         lines: list[View] = [JsonLines()] if course.as_json else []
         if course.dry_run:
             code = show_dry_run(batch, [People(console, Bars(None, 0)), *lines])
         else:
             for note in make_ready(batch, opened, ignore_free_space=files.ignore_free_space):
                 console.say(f"note: {show(note)}")
-            bars = opened.enter_context(console.bars(len(jobs)))
+            bars = opened.enter_context(console.bars(len(batch.jobs)))
             code = show_run(batch, [People(console, bars), *lines])
     if code:
         raise typer.Exit(code)

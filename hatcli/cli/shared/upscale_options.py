@@ -14,7 +14,10 @@ from hatcli.cli.shared.option_groups import Talk
 from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from hatcli.batch.inputs import Found
+    from hatcli.batch.jobs import LookAt
     from hatcli.batch.naming import Naming
+    from hatcli.batch.plan import Plan
     from hatcli.image.options import EncodeOptions
     from hatcli.upscaling.size import Target
 
@@ -74,6 +77,19 @@ class Files:
         from hatcli.batch.naming import Naming
 
         return Naming(suffix=self.suffix, name=self.name, format=self.format())
+
+    def find(self, naming: Naming, *, look: LookAt) -> Found:
+        """The pictures that are named."""
+        from hatcli.batch import inputs
+
+        return inputs.find(
+            self.named,
+            recursive=self.recursive,
+            naming=naming,
+            output=self.folder,
+            follow_links=self.follow_links,
+            look=look,
+        )
 
 
 @dataclass(frozen=True)
@@ -152,6 +168,24 @@ class Course:
         if self.as_json and files.output == STDOUT:
             raise UsageError("--json and the picture cannot both go to stdout", hint="write the picture to a file")
         return Console(quiet=talk.quiet or files.output == STDOUT, verbose=talk.verbose, progress=not talk.no_progress)
+
+
+def plan_of(files: Files, size: Size, content: Content, course: Course) -> Plan:
+    """What is the same for every picture of the run."""
+    from hatcli.batch.plan import Plan
+
+    return Plan(
+        target=size.target(),
+        format=files.format(),
+        options=content.encoding(),
+        overwrite=files.overwrite,
+        skip_existing=files.skip_existing,
+        only_if_smaller=size.only_if_smaller,
+        max_pixels=content.max_pixels(),
+        fail_fast=course.fail_fast,
+        frames=content.frames,
+        writers=course.writers,
+    )
 
 
 def factor(text: str) -> float:
