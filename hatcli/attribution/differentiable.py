@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hatcli.attribution.lam import Network
-from hatcli.models.zoo import Foreign
+from hatcli.models.foreign import Foreign
 from hatcli.network.hat import HAT
 
 

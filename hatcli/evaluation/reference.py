@@ -8,15 +8,15 @@ from importlib import import_module
 
 from torch import nn
 
-from hatcli.models import zoo
+from hatcli.models import foreign
 from hatcli.network.config import HATConfig
 
 
 def reference_network(config: HATConfig) -> nn.Module | None:
     """spandrel's HAT with random weights, in eval mode; None without spandrel and for ablated networks."""
-    if not (zoo.is_available() and config.cab and config.channel_attention and config.ocab):
+    if not (foreign.is_available() and config.cab and config.channel_attention and config.ocab):
         return None
-    zoo.spandrel_module()  # some of its other architectures need help to be imported
+    foreign.spandrel_module()  # some of its other architectures need help to be imported
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(HATConfig)}
     for name in ("rgb_mean", "cab", "channel_attention", "ocab"):
         del values[name]  # spandrel knows only the official mean and the whole network

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from hatcli.errors import WeightsError
-from hatcli.models import catalog, receipt, zoo
+from hatcli.models import catalog, foreign, receipt
 from hatcli.models.catalog import Entry
 from hatcli.network import checkpoint
 
@@ -119,7 +119,7 @@ def open(name: str) -> Model | Auto:
 
     Raises:
         UsageError: no model has this name.
-        WeightsError: it is not installed, or a file that cannot be read (see `checkpoint.read` and `zoo.load`).
+        WeightsError: it is not installed, or a file that cannot be read (see `checkpoint.read` and `foreign.load`).
     """
     if name == AUTO:
         return Auto()
@@ -162,15 +162,15 @@ def _in_file(path: Path) -> Model:
     try:
         network = checkpoint.load(path)
     except checkpoint.NotHATError as error:
-        if not zoo.is_available():
-            raise WeightsError(error.message, hint=zoo.INSTALL_HINT) from None
-        return _foreign(path)
+        if not foreign.is_available():
+            raise WeightsError(error.message, hint=foreign.INSTALL_HINT) from None
+        return _other_architecture(path)
     scale = network.config.upscale
     return Model(path.stem, {scale: path}, _open={scale: network})
 
 
-def _foreign(path: Path) -> Model:
-    network = zoo.load(path)
+def _other_architecture(path: Path) -> Model:
+    network = foreign.load(path)
     return Model(
         path.stem,
         {network.scale: path},

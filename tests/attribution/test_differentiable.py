@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.zoo import built, saved
+from support.foreign import built, saved
 from torch import Tensor, nn
 
 from hatcli.attribution.differentiable import differentiable
@@ -16,7 +16,7 @@ from hatcli.attribution.factors import in_precision
 from hatcli.attribution.features import feature_maps
 from hatcli.attribution.lam import Window, attribute
 from hatcli.errors import UsageError, WeightsError
-from hatcli.models import zoo
+from hatcli.models import foreign
 from hatcli.upscaling.device import DeviceChoice
 
 needs_spandrel = pytest.mark.skipif(find_spec("spandrel") is None, reason="needs spandrel")
@@ -35,7 +35,7 @@ needs_spandrel = pytest.mark.skipif(find_spec("spandrel") is None, reason="needs
 def test_groups_and_windows_of_other_architectures(
     tmp_path: Path, name: str, changes: dict[str, Any], parts: int, side: int | None
 ) -> None:
-    opened = zoo.load(saved(built(name, **changes), tmp_path / "other.pth"))
+    opened = foreign.load(saved(built(name, **changes), tmp_path / "other.pth"))
     network = differentiable(opened, torch.device("cpu"), torch.float32)
     assert (len(network.groups), network.window, network.foreign) == (parts, side, name)
     if parts:
@@ -52,7 +52,7 @@ def test_groups_and_windows_of_other_architectures(
 def test_gradients_pass_through_other_architectures_and_values_are_theirs(
     tmp_path: Path, name: str, dtype: torch.dtype
 ) -> None:
-    network = zoo.load(saved(built(name), tmp_path / "other.pth")).to(torch.device("cpu"), dtype)
+    network = foreign.load(saved(built(name), tmp_path / "other.pth")).to(torch.device("cpu"), dtype)
     for height, width in ((3, 5), (17, 20)):
         image = torch.rand(1, 3, height, width, dtype=dtype, requires_grad=True)
         result = differentiable(network, torch.device("cpu"), dtype).call(image)

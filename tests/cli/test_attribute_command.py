@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
+from support.foreign import built, saved
 from support.looking import noise, refused
-from support.zoo import built, saved
 from typer.testing import CliRunner
 
 from hatcli.attribution import subject

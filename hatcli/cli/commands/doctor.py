@@ -40,7 +40,7 @@ def examine() -> dict[str, Any]:
     from hatcli.upscaling.device import choose, free_memory, has_bf16
 
     choice = choose()
-    installed = [entry.id for entry in catalog.entries() if catalog.is_installed(entry)]
+    installed = [entry.id for entry in catalog.installed()]
     advice = []
     if choice.device.type == "cpu":
         advice.append(f"{choice.why}; on a machine with an NVIDIA card, see https://pytorch.org for a CUDA build")

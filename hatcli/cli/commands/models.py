@@ -47,7 +47,7 @@ def list_models(
     """List the catalogue: what each model is for, how good, how large, under which licence, and what is here."""
     from hatcli.models import catalog
 
-    entries = [entry for entry in catalog.entries() if catalog.is_installed(entry) or not installed]
+    entries = list(catalog.installed() if installed else catalog.entries())
     if as_json:
         print_result(json.dumps([facts(entry) for entry in entries], indent=1))
         return
@@ -114,7 +114,7 @@ def verify_models(
     from hatcli.progress import drive
 
     console = Console(quiet=quiet, progress=not no_progress)
-    entries = _named(names, scale) if names else [entry for entry in catalog.entries() if catalog.is_installed(entry)]
+    entries = _named(names, scale) if names else list(catalog.installed())
     paths = {entry: path for entry in entries if (path := catalog.installed_path(entry)) is not None}
     if names and not paths:
         raise WeightsError(f"{entries[0].name} is not installed", hint=f"hat download {entries[0].name}")

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.zoo import NETWORKS, built, saved
+from support.foreign import NETWORKS, built, saved
 from torch import nn
 
 from hatcli.errors import WeightsError
 from hatcli.image.picture import Picture, Samples
-from hatcli.models import opening, zoo
+from hatcli.models import foreign, opening
 from hatcli.network import checkpoint
 from hatcli.upscaling.device import DeviceChoice
 from hatcli.upscaling.settings import Settings
@@ -68,7 +68,7 @@ def test_other_architectures_enlarge_as_spandrel_itself_does(tmp_path: Path, nam
         pixels = noise(height, width)
         result = upscaler.upscale(Picture(pixels)).pixels
         assert result.shape == (height * scale, width * scale, 3)
-        if min(height, width) >= zoo.SMALLEST_SIDE:
+        if min(height, width) >= foreign.SMALLEST_SIDE:
             difference = np.abs(result.astype(int) - directly(network, pixels).astype(int))
             assert difference.max() <= 1
             assert difference.mean() < 0.01
@@ -96,7 +96,7 @@ def test_a_network_for_gray_pictures_is_run_on_each_channel(tmp_path: Path) -> N
 @needs_spandrel
 @pytest.mark.parametrize("supported", [True, False])
 def test_bf16_is_taken_up_only_where_the_architecture_supports_it(tmp_path: Path, supported: bool) -> None:
-    network = zoo.load(saved(built("RealESRGAN Compact"), tmp_path / "compact.pth"))
+    network = foreign.load(saved(built("RealESRGAN Compact"), tmp_path / "compact.pth"))
     network.supports_bfloat16 = supported
     moved = network.to(torch.device("cpu"), torch.bfloat16)
     assert {value.dtype for value in moved.parameters()} == {torch.bfloat16 if supported else torch.float32}
@@ -161,7 +161,7 @@ def test_spandrel_is_never_given_a_file(tmp_path: Path, monkeypatch: pytest.Monk
 
     with (tmp_path / "hostile.pth").open("wb") as file:
         pickle.dump({"model.0.weight": Payload()}, file)
-    monkeypatch.setattr(zoo, "spandrel_module", lambda: pytest.fail("spandrel was reached"))
+    monkeypatch.setattr(foreign, "spandrel_module", lambda: pytest.fail("spandrel was reached"))
     assert "hostile.pth" in refusal(tmp_path / "hostile.pth").message
     assert not (tmp_path / "ran").exists()
 
@@ -169,9 +169,9 @@ def test_spandrel_is_never_given_a_file(tmp_path: Path, monkeypatch: pytest.Monk
 @needs_spandrel
 def test_spandrel_starts_without_torchvision_and_no_stand_in_stays_behind() -> None:
     code = (
-        "import sys; from hatcli.models import zoo; hidden = sys.meta_path.insert(0, type('Hidden', (), {"
+        "import sys; from hatcli.models import foreign; hidden = sys.meta_path.insert(0, type('Hidden', (), {"
         "'find_spec': staticmethod(lambda name, *_: (_ for _ in ()).throw(RuntimeError('operator nms does not exist'))"
-        " if name == 'torchvision' else None)})); zoo.spandrel_module(); "
+        " if name == 'torchvision' else None)})); foreign.spandrel_module(); "
         "print([name for name in sys.modules if name.startswith('torchvision')])"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -183,7 +183,7 @@ def test_spandrel_starts_without_torchvision_and_no_stand_in_stays_behind() -> N
 
 @pytest.fixture
 def no_spandrel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo, "is_available", lambda: False)
+    monkeypatch.setattr(foreign, "is_available", lambda: False)
 
 
 def test_without_spandrel_the_architecture_is_named_and_what_to_install(no_spandrel: None, tmp_path: Path) -> None:
@@ -198,8 +198,8 @@ def test_without_spandrel_the_architecture_is_named_and_what_to_install(no_spand
 def test_without_spandrel_loading_directly_says_what_to_install(no_spandrel: None, tmp_path: Path) -> None:
     torch.save({"some.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match="spandrel") as caught:
-        zoo.load(tmp_path / "other.pth")
-    assert caught.value.hint == zoo.INSTALL_HINT
+        foreign.load(tmp_path / "other.pth")
+    assert caught.value.hint == foreign.INSTALL_HINT
 
 
 def test_tensors_are_read_under_their_own_keys_out_of_wrappers(tmp_path: Path) -> None:

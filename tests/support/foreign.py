@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from hatcli.models import zoo
+from hatcli.models import foreign
 
 SWIN = {"img_size": 16, "window_size": 8, "depths": [2], "embed_dim": 12, "num_heads": [2], "mlp_ratio": 2}
 SWIN |= {"upsampler": "pixelshuffledirect", "upscale": 2}
@@ -25,7 +25,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {  # where spandrel keeps the 
 
 def built(name: str, **changes: Any) -> nn.Module:
     """A random network of spandrel's."""
-    zoo.spandrel_module()
+    foreign.spandrel_module()
     path, configuration = NETWORKS[name]
     module, _, kind = path.rpartition(".")
     torch.manual_seed(1)
