@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hatcli.atomic import sweep
 from hatcli.batch import checks
+from hatcli.batch.decision import Decision, decide
 from hatcli.batch.decoder import Decoder
 from hatcli.batch.inputs import Found
 from hatcli.batch.jobs import LookAt, plan_jobs
@@ -19,7 +20,7 @@ from hatcli.batch.room import check_room
 from hatcli.errors import HatError
 from hatcli.image.decode import PictureInfo
 from hatcli.models.opening import Auto, Model
-from hatcli.upscaling.size import SizePlan, Target
+from hatcli.upscaling.size import Target
 from hatcli.upscaling.upscaler import Upscaler
 
 
@@ -89,15 +90,14 @@ def make_ready(batch: Batch, opened: ExitStack, *, ignore_free_space: bool = Fal
         OutputError: the results cannot be written, or do not fit.
         UsageError: another run writes to the same folder.
     """
-    plan, upscaler = batch.plan, batch.upscaler
+    plan = batch.plan
 
-    def size_of(info: PictureInfo) -> SizePlan:
-        suited = upscaler.suited(info.width, info.height, jpeg_quality=info.jpeg_quality, target=plan.target)
-        return suited.plan(info.width, info.height, plan.target)
+    def decided(info: PictureInfo, job: Job) -> Decision:
+        return decide(info, job, plan, batch.upscaler)
 
     checks.check_targets(batch.jobs)
     waiting = to_do(batch.jobs, plan, batch.journals)
-    remarks = check_room(waiting, plan, look=batch.decoder.look, size_of=size_of, ignore=ignore_free_space)
+    remarks = check_room(waiting, plan, look=batch.decoder.look, decide=decided, ignore=ignore_free_space)
     for journal in batch.journals.values():
         opened.callback(journal.close)
         journal.open()

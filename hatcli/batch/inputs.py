@@ -30,12 +30,12 @@ class InputFile:
 
     Attributes:
         path: None: stdin.
-        place: its path below the folder it was found in.
+        relative: its path below the folder it was found in; its name where it was named itself.
         linked: whether a link to a folder was followed to it, so that its folder is not written to.
     """
 
     path: Path | None
-    place: Path
+    relative: Path
     linked: bool = False
 
     @property
@@ -239,7 +239,7 @@ class _Search:
             self._found.pass_over(path, "it is no picture")
 
     def _walk(self, folder: Path) -> Iterator[InputFile]:
-        """Files below a folder with their place in it; hidden ones are left out, folders are entered once."""
+        """Files below a folder; hidden ones are left out, folders are entered once."""
         visited: set[str] = set()
         behind = {str(folder)} & self._behind
         for parent, folders, names in os.walk(folder, followlinks=True, onerror=self._found.unreadable.append):

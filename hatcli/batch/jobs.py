@@ -46,10 +46,10 @@ def plan_jobs(
         if plan.format is None:
             check_ending(path)
     else:
-        places = _Places(path, naming, plan, upscaler, look)
+        outputs = _Outputs(path, naming, plan, upscaler, look)
         jobs = [
-            Job(file, place, place.parents[len(file.place.parts) - 1] if many else None)
-            for file, place in places.of(found)
+            Job(file, output_path, output_path.parents[len(file.relative.parts) - 1] if many else None)
+            for file, output_path in outputs.of(found)
         ]
     checks.check_outputs(jobs)
     return jobs
@@ -86,7 +86,7 @@ def _check_folder(path: Path, *, is_new: bool) -> None:
 
 
 @dataclass(frozen=True)
-class _Places:
+class _Outputs:
     """Outputs in a folder, its tree mirrored, or beside the pictures."""
 
     folder: Path | None
@@ -97,33 +97,33 @@ class _Places:
 
     def of(self, found: Found) -> list[tuple[InputFile, Path]]:
         """Each picture's output; those that differ in their ending alone get it into their name."""
-        placed = [(file, self._one(file)) for file in found.files]
+        named = [(file, self._path(file)) for file in found.files]
         sharing: dict[Path, list[InputFile]] = {}
-        for file, place in placed:
-            sharing.setdefault(place, []).append(file)
-        groups = {place: files for place, files in sharing.items() if len(files) > 1}
+        for file, path in named:
+            sharing.setdefault(path, []).append(file)
+        groups = {path: files for path, files in sharing.items() if len(files) > 1}
         if not groups:
-            return placed
+            return named
         apart = {}
-        for place, files in groups.items():
+        for path, files in groups.items():
             for file in files:
-                keeps = file.place.suffix.lower() == place.suffix.lower()  # the name that it would have alone
-                apart[file] = place if keeps else self._one(file, apart=True)
+                keeps = file.relative.suffix.lower() == path.suffix.lower()  # the name that it would have alone
+                apart[file] = path if keeps else self._path(file, apart=True)
         self._tell(groups, apart, found)
-        return [(file, apart.get(file, place)) for file, place in placed]
+        return [(file, apart.get(file, path)) for file, path in named]
 
     def _tell(self, groups: dict[Path, list[InputFile]], apart: dict[InputFile, Path], found: Found) -> None:
-        place, files = next(iter(groups.items()))
+        path, files = next(iter(groups.items()))
         names = " and ".join(file.label for file in files[:2])
         new = " and ".join(apart[file].name for file in files[:2])
         more = f" (and {len(groups) - 1} more such names)" if len(groups) > 1 else ""
-        found.remarks.append(f"{names} would both become {place.name}: they become {new}{more}")
+        found.remarks.append(f"{names} would both become {path.name}: they become {new}{more}")
 
-    def _one(self, file: InputFile, *, apart: bool = False) -> Path:
+    def _path(self, file: InputFile, *, apart: bool = False) -> Path:
         naming, target, suited = self.naming, self.plan.target, self.upscaler
         factor, width, height, container = target.scale, 0, 0, "PNG"
         templated = any(field in naming.template for field in ("{width}", "{height}", "{model}"))
-        ending_known = naming.format is not None or file.place.suffix != ""
+        ending_known = naming.format is not None or file.relative.suffix != ""
         if file.path is not None and (templated or target.is_size or not ending_known):
             try:
                 info = self.look(file.path)
@@ -136,7 +136,7 @@ class _Places:
         scale = factor or float(max(suited.native))
         naming = replace(naming, model="" if suited.model is None else suited.model.name)
         name = naming.file_name(
-            file.place, scale=scale, width=width, height=height, source_format=container, apart=apart
+            file.relative, scale=scale, width=width, height=height, source_format=container, apart=apart
         )
-        parent = self.folder / file.place.parent if self.folder is not None else (file.path or Path()).parent
+        parent = self.folder / file.relative.parent if self.folder is not None else (file.path or Path()).parent
         return parent / name

@@ -47,7 +47,7 @@ class Naming:
         return self.name if self.name is not None else f"{{stem}}{self.suffix}"
 
     def file_name(
-        self, place: Path, *, scale: float, width: int, height: int, source_format: str, apart: bool = False
+        self, source: Path, *, scale: float, width: int, height: int, source_format: str, apart: bool = False
     ) -> str:
         """The output's file name; a stem that would be too long is cut.
 
@@ -55,18 +55,18 @@ class Naming:
             apart: whether the stem carries the source's ending, for sources that differ in nothing else.
         """
         fields = {"scale": f"{scale:.4g}", "model": self.model, "width": width, "height": height}
-        fields["ext"] = _extension(place)
-        stem = self.apart_stem(place) if apart else _stem(place)
-        ending = self.ending(place.suffix, source_format)
+        fields["ext"] = _extension(source)
+        stem = self.apart_stem(source) if apart else _stem(source)
+        ending = self.ending(source.suffix, source_format)
         while len(os.fsencode(name := self.template.format(stem=stem, **fields) + ending)) > LONGEST_NAME:
             if len(stem) <= 1:
                 break
             stem = stem[:-1]
         return name
 
-    def apart_stem(self, place: Path) -> str:
+    def apart_stem(self, source: Path) -> str:
         """The stem with the ending: `photo_psd` for `photo.psd`."""
-        return f"{_stem(place)}_{_extension(place)}" if _extension(place) else _stem(place)
+        return f"{_stem(source)}_{_extension(source)}" if _extension(source) else _stem(source)
 
     def source_of(self, result: Path) -> tuple[str, float | None] | None:
         """The stem that a file would be the result of, and the factor if the name holds it; None: of none."""
@@ -105,12 +105,12 @@ def _is_template(text: str) -> bool:
     return all(name in FIELDS and not spec and not how for name, spec, how in fields)
 
 
-def _stem(place: Path) -> str:
-    return place.stem if place.suffix else place.name
+def _stem(source: Path) -> str:
+    return source.stem if source.suffix else source.name
 
 
-def _extension(place: Path) -> str:
-    return place.suffix[1:]
+def _extension(source: Path) -> str:
+    return source.suffix[1:]
 
 
 def check_ending(output: Path) -> str:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from hatcli.batch import estimate
 from hatcli.batch.checks import existing_above
+from hatcli.batch.decision import Decision
 from hatcli.batch.plan import Job, Plan
 from hatcli.errors import HatError, OutputError
-from hatcli.image import encode
 from hatcli.image.decode import PictureInfo
-from hatcli.upscaling.size import SizePlan
 
 _PLENTY = 32  # times the inputs' bytes and the growth of their area: no results take that much
 _MOST_LOOKS = 1000  # pictures whose headers are read to tell
@@ -23,7 +22,7 @@ def check_room(
     plan: Plan,
     *,
     look: Callable[[Path], PictureInfo],
-    size_of: Callable[[PictureInfo], SizePlan],
+    decide: Callable[[PictureInfo, Job], Decision],
     ignore: bool = False,
 ) -> list[str]:
     """Refuse, before any work, more than the disks can hold; sentences about what they may not hold.
@@ -31,7 +30,7 @@ def check_room(
     Args:
         jobs: those to be done.
         look: says what the picture in a file is; asked only where there is not plenty of room.
-        size_of: what becomes of such a picture.
+        decide: what becomes of such a picture.
         ignore: refuse nothing.
 
     Raises:
@@ -42,7 +41,7 @@ def check_room(
         free = shutil.disk_usage(disk).free
         if _inputs_bytes(waiting) * _PLENTY * (plan.target.scale or 16) ** 2 < free:
             continue
-        least, likely = _takes(waiting, plan, look, size_of)
+        least, likely = _takes(waiting, plan, look, decide)
         if least > free and not ignore:
             raise OutputError(
                 f"the results need at least {_in_words(least)}, and {disk} has {_in_words(free)} left",
@@ -80,23 +79,25 @@ def _inputs_bytes(jobs: list[Job]) -> int:
 
 
 def _takes(
-    jobs: list[Job], plan: Plan, look: Callable[[Path], PictureInfo], size_of: Callable[[PictureInfo], SizePlan]
+    jobs: list[Job],
+    plan: Plan,
+    look: Callable[[Path], PictureInfo],
+    decide: Callable[[PictureInfo, Job], Decision],
 ) -> tuple[int, int]:
     """Bytes that the results take at least, and about."""
     least = likely = seen = 0
     for job in jobs[:_MOST_LOOKS]:
-        if job.source.path is None or job.output is None:
-            continue
         try:
-            info = look(job.source.path)
-            size = size_of(info)
+            info = None if job.source.path is None else look(job.source.path)
+            decision = None if info is None else decide(info, job)
         except HatError:  # it will be reported when its turn comes
             continue
         seen += 1
-        container = plan.format or encode.format_for(job.output) or "PNG"
-        compression = plan.options.compression
-        least += estimate.least_bytes(container, width=size.width, height=size.height, compression=compression)
-        likely += estimate.file_bytes(container, width=size.width, height=size.height, bits=info.bits)
+        if info is None or decision is None or decision.skipped:
+            continue
+        width, height, container = decision.size.width, decision.size.height, decision.container
+        least += estimate.least_bytes(container, width=width, height=height, compression=plan.options.compression)
+        likely += decision.frames * estimate.file_bytes(container, width=width, height=height, bits=info.bits)
     return least, likely * len(jobs) // max(seen, 1)
 
 

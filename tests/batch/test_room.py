@@ -10,8 +10,10 @@ from typing import NoReturn
 import numpy as np
 import pytest
 from support.pictures import small_png
+from support.repeating import Doubling
 
 from hatcli.batch import estimate, room
+from hatcli.batch.decision import decide
 from hatcli.batch.inputs import InputFile
 from hatcli.batch.plan import Job, Plan
 from hatcli.errors import OutputError
@@ -19,18 +21,21 @@ from hatcli.image import encode
 from hatcli.image.decode import PictureInfo
 from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
-from hatcli.upscaling.size import SizePlan, Target
+from hatcli.upscaling.device import choose
+from hatcli.upscaling.size import Target
+from hatcli.upscaling.upscaler import Upscaler
 
 
 def check(tmp_path: Path, ending: str, *, side: int, ignore: bool = False) -> list[str]:
     source = small_png(tmp_path / "a.png")
     jobs = [Job(InputFile(source, Path("a.png")), tmp_path / "new" / f"{number}{ending}") for number in range(2)]
     info = PictureInfo(side // 2, side // 2, 8, 3, False, "PNG", 1)
+    plan, upscaler = Plan(Target(scale=2)), Upscaler({2: Doubling()}, choice=choose("cpu", "fp32"))
     return room.check_room(
         jobs,
-        Plan(Target(scale=2)),
+        plan,
         look=lambda path: info,
-        size_of=lambda picture: SizePlan((2,), 2 * picture.width, 2 * picture.height),
+        decide=lambda picture, job: decide(picture, job, plan, upscaler),
         ignore=ignore,
     )
 
@@ -55,10 +60,10 @@ def test_results_that_may_fit_are_begun_and_told(tmp_path: Path, little_room: No
 def test_where_there_is_plenty_nothing_is_looked_at(tmp_path: Path) -> None:
     job = Job(InputFile(small_png(tmp_path / "a.png"), Path("a.png")), tmp_path / "b.png")
 
-    def asked(_: object) -> NoReturn:
+    def asked(*_: object) -> NoReturn:
         raise AssertionError("nobody needs to know")
 
-    assert room.check_room([job], Plan(Target(scale=2)), look=asked, size_of=asked) == []
+    assert room.check_room([job], Plan(Target(scale=2)), look=asked, decide=asked) == []
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "JPEG", "WEBP", "AVIF", "GIF", "BMP"])

@@ -173,7 +173,7 @@ def test_a_bug_costs_one_picture_and_its_traceback_lies_in_a_file(
         assert job.source.path is not None
         Image.new("RGB", (6, 5), "white").save(job.source.path)
     ended = outcomes(running.run(jobs, Upscaler({2: Refusing()}, choice=choose("cpu", "fp32")), PLAN))
-    by_name = {outcome.job.source.place.name: outcome for outcome in ended}
+    by_name = {outcome.job.source.relative.name: outcome for outcome in ended}
     assert [by_name[f"{number:03}.png"].status for number in range(5)] == ["done", "failed", "failed", "done", "done"]
     error = by_name["001.png"].error
     assert error is not None
@@ -202,14 +202,14 @@ def test_a_bug_in_any_thread_is_a_failure_of_its_picture(
     really = getattr(room, where)
 
     def broken(*arguments: Any, **options: Any) -> Any:
-        if job_of(*arguments).source.place.name == "001.png":
+        if job_of(*arguments).source.relative.name == "001.png":
             raise KeyError("bug")
         return really(*arguments, **options)
 
     monkeypatch.setenv("HAT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(room, where, broken)
     told = outcomes(running.run(jobs_in(tmp_path, 3), upscaler, PLAN))
-    ended = {outcome.job.source.place.name: outcome for outcome in told}
+    ended = {outcome.job.source.relative.name: outcome for outcome in told}
     assert [ended[f"{number:03}.png"].status for number in range(3)] == ["done", "failed", "done"]
     assert "KeyError" in str(ended["001.png"].error)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["000.png", "002.png"]
