@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -102,15 +103,24 @@ class Finding:
         return file.getvalue()
 
 
-def save_all(findings: Sequence[Finding], folder: Path, *, title: str, settings: str, numbers: str) -> Path:
-    """Everything into a folder that exists; returns the page.
+def saved(findings: Iterable[Finding], folder: Path, *, names: Sequence[str]) -> Iterator[Finding]:
+    """The same findings, each saved into a folder that exists as soon as it is there.
 
     Args:
-        settings: a sentence for the page on how the maps were made.
+        names: of all that will come, which the files are named after.
+    """
+    for finding, stem in zip(findings, stems(names), strict=True):
+        save(finding, folder, stem=stem)
+        yield finding
+
+
+def write_page(findings: Sequence[Finding], folder: Path, *, title: str, settings: str, numbers: str) -> Path:
+    """The page on all of them and the numbers beside it; returns the page.
+
+    Args:
+        settings: a sentence on how the maps were made.
         numbers: the JSON document.
     """
-    for finding, stem in zip(findings, stems([finding.name for finding in findings]), strict=True):
-        save(finding, folder, stem=stem)
     write(folder / "attribution.json", numbers.encode())
     sections = [finding.section for finding in findings]
     write(folder / "index.html", page(sections, title=title, settings=settings).encode("utf-8"))
@@ -127,9 +137,14 @@ def save(finding: Finding, folder: Path, *, stem: str) -> None:
 
 
 def stems(names: Sequence[str]) -> list[str]:
-    """Beginnings of file names, one a network, that differ where the names do."""
-    plain = ["".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name) for name in names]
-    return [stem if plain.index(stem) == number else f"{stem}-{number + 1}" for number, stem in enumerate(plain)]
+    """Beginnings of file names, one a network and no two alike, on file systems that ignore case too."""
+    found: list[str] = []
+    for name in names:
+        plain = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+        taken = {stem.casefold() for stem in found}
+        candidates = (plain if number == 1 else f"{plain}-{number}" for number in itertools.count(1))
+        found.append(next(stem for stem in candidates if stem.casefold() not in taken))
+    return found
 
 
 def write(path: Path, content: bytes) -> None:

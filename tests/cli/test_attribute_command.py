@@ -186,6 +186,25 @@ def test_other_architectures_stand_beside_a_hat_with_maps_where_they_have_groups
     }
 
 
+def test_what_was_found_before_an_interruption_stays(
+    photo: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[str] = []
+    study = subject.Subject.study
+
+    def interrupted(self: subject.Subject, *arguments: Any, **options: Any) -> Any:
+        looked_at.append(self.name)
+        if len(looked_at) == 2:
+            raise KeyboardInterrupt
+        return study(self, *arguments, **options)
+
+    monkeypatch.setattr(subject.Subject, "study", interrupted)
+    answer = run("attribute", photo, "--steps", "1", "-n", f"{tiny},{tiny},hat-t", "-s", "2", "-o", tmp_path / "seen")
+    assert answer.exit_code == 130
+    assert looked_at == ["tiny", "hat-t"]
+    assert sorted(path.name for path in (tmp_path / "seen").glob("*.npz")) == ["tiny_maps.npz"]
+
+
 @needs_spandrel
 def test_feature_maps_of_a_network_without_groups_are_refused_before_the_work(photo: Path, tmp_path: Path) -> None:
     compact = saved(built("RealESRGAN Compact"), tmp_path / "compact.pth")

@@ -75,9 +75,9 @@ def attribute(
     hat attribute photo64.png --at 110,150 -n hat-t,hat -o seen
     """
     from hatcli.attribution.factors import common_factor, in_precision
-    from hatcli.attribution.findings import save_all
+    from hatcli.attribution.findings import saved, write_page
     from hatcli.attribution.lam import BlurPath, check_image
-    from hatcli.cli.views.attributing import document, studied, tell
+    from hatcli.cli.views.attributing import Settings, document, studied, tell
     from hatcli.image.picture import to_tensor
     from hatcli.models.opening import names_file, open_one
 
@@ -100,13 +100,11 @@ def attribute(
     if look.features:
         refuse_groupless(subjects, console)
     make_folder(folder)
-    findings = list(studied(subjects, window, more, console, features=look.features))
-    settings = {"image": image.name, "scale": factor, "steps": look.steps, "precision": precision,
-                "window": {"x": window.left, "y": window.top, "side": window.side}}  # fmt: skip
-    said = f"Window of {window.side} x {window.side} at {window.left},{window.top} of the result; "
-    said += f"{look.steps} steps in {precision}."
+    found = studied(subjects, window, more, console, features=look.features)
+    findings = list(saved(found, folder, names=[subject.name for subject in subjects]))
+    settings = Settings(image.name, factor, look.steps, precision, window)
     text = document(findings, settings)
-    page = save_all(findings, folder, title=f"{show(image.name)} x{factor}", settings=said, numbers=text)
+    page = write_page(findings, folder, title=f"{show(image.name)} x{factor}", settings=str(settings), numbers=text)
     if as_json:
         print_result(text)
     else:

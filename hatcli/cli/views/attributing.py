@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hatcli.attribution.findings import Finding
@@ -43,11 +44,37 @@ def _driven(
     return drive(running, told)
 
 
-def document(findings: Sequence[Finding], settings: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class Settings:
+    """How maps were made."""
+
+    image: str
+    scale: int
+    steps: int
+    precision: str
+    window: Window
+
+    def __str__(self) -> str:
+        side, place = self.window.side, f"{self.window.left},{self.window.top}"
+        return f"Window of {side} x {side} at {place} of the result; {self.steps} steps in {self.precision}."
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON values."""
+        window = {"x": self.window.left, "y": self.window.top, "side": self.window.side}
+        return {
+            "image": self.image,
+            "scale": self.scale,
+            "steps": self.steps,
+            "precision": self.precision,
+            "window": window,
+        }
+
+
+def document(findings: Sequence[Finding], settings: Settings) -> str:
     """All numbers as one JSON object; those of the first network stand at its top too."""
     first = findings[0].facts
     top = {"diffusion_index": first["diffusion_index"], "gini": first["gini"]}
-    return json.dumps({**top, **settings, "models": {one.name: one.facts for one in findings}}, indent=2)
+    return json.dumps({**top, **settings.facts(), "models": {one.name: one.facts for one in findings}}, indent=2)
 
 
 def tell(findings: Sequence[Finding], page: Path, console: Console) -> None:
