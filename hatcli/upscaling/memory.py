@@ -28,10 +28,14 @@ OUT_OF_MEMORY = (  # in lower case; found in the texts of
 def run_bytes(network: Network, height: int, width: int, *, ensemble: bool = False) -> int:
     """Bytes one run on `height` x `width` pixels takes beyond what is loaded already, its result included.
 
-    A self-ensemble holds the turned picture beside it, the sum so far, and a result turned back.
+    A self-ensemble holds the turned picture and the sum so far beside it; and at its end the sum, a result, and that
+    result turned back.
     """
     once = network.peak_bytes(height, width)
-    return once + 12 * height * width * (1 + 2 * network.scale**2) if ensemble else once
+    if not ensemble:
+        return once
+    image, result = 12 * height * width, 12 * height * width * network.scale**2
+    return image + max(once + result, 3 * result)
 
 
 def largest_tile(bytes_for: Callable[[int, int], int], budget: int, *, row_bytes: int = 0) -> int:

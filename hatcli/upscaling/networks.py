@@ -70,6 +70,7 @@ class Networks:
             turned = yield from mapped(steps, partial(_share_of_all, number))
             output = ensemble.inverse(turned, number).float()
             total = output.clone() if total is None else total.add_(output)
+            del turned, output  # large, and the next run does not need them
         assert total is not None
         return total.div_(ensemble.COUNT)[0].cpu()
 

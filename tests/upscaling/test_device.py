@@ -154,7 +154,7 @@ def test_a_self_ensemble_counts_the_results_it_holds() -> None:
     network = hat()
     once, eight = (run_bytes(network, 256, 256, ensemble=ensemble) for ensemble in (False, True))
     result = 3 * 4 * 1024**2
-    assert 2 * result <= eight - once <= 3 * result
+    assert result <= eight - once <= 1.2 * result
 
 
 @pytest.mark.parametrize(("window", "network"), [(4, HAT(tiny())), (16, torch.nn.Upsample(scale_factor=2))])
