@@ -193,10 +193,10 @@ def _depths(state: dict[str, Tensor]) -> tuple[int, ...]:
 
 
 def _upscale(state: dict[str, Tensor]) -> int:
-    scale, place = 1, 0
-    while (weight := state.get(f"upsample.{place}.weight")) is not None:
+    scale, stage = 1, 0
+    while (weight := state.get(f"upsample.{stage}.weight")) is not None:
         scale *= math.isqrt(weight.shape[0] // weight.shape[1])
-        place += 2
+        stage += 2
     return scale
 
 

@@ -82,9 +82,7 @@ def plan_size(width: int, height: int, target: Target, *, native: Iterable[int])
     Raises:
         UsageError: the target is more than 16 times the picture, or the model does not enlarge.
     """
-    natives = sorted(scale for scale in native if scale > 1)
-    if not natives:
-        raise UsageError("this model keeps pictures at their size", hint="`hat models` lists those that enlarge")
+    natives = enlarging(native)
     wanted = target.factor(width, height)
     factor = float(natives[-1]) if wanted is None else wanted
     if factor > LARGEST_SCALE:
@@ -99,11 +97,23 @@ def plan_size(width: int, height: int, target: Target, *, native: Iterable[int])
     return SizePlan(passes=passes_for(factor, natives), width=final[0], height=final[1])
 
 
+def enlarging(native: Iterable[int]) -> list[int]:
+    """Those of a model's factors that enlarge, smallest first.
+
+    Raises:
+        UsageError: there are none.
+    """
+    natives = sorted({scale for scale in native if scale > 1})
+    if not natives:
+        raise UsageError("this model keeps pictures at their size", hint="`hat models` lists those that enlarge")
+    return natives
+
+
 def passes_for(factor: float, native: Iterable[int]) -> tuple[int, ...]:
     """The fewest passes whose product reaches `factor`, the smallest product among them, smaller factors first."""
-    natives = sorted(set(native))
     if factor <= 1 + 1e-9:
         return ()
+    natives = enlarging(native)
     for count in range(1, MOST_PASSES + 1):
         reaching = [
             combo for combo in combinations_with_replacement(natives, count) if math.prod(combo) >= factor - 1e-9
