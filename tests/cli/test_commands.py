@@ -31,6 +31,13 @@ def test_doctor_names_device_versions_and_models() -> None:
     assert "device" in CliRunner().invoke(app, ["doctor"]).stdout
 
 
+def test_doctor_breaks_no_word_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = CliRunner().invoke(app, ["doctor"]).stdout.splitlines()
+    assert all(len(line) <= 60 for line in lines if " " in line[13:])
+    assert any(line.startswith("packages ") for line in lines)
+
+
 def test_version_is_printed() -> None:
     assert CliRunner().invoke(app, ["--version"]).stdout.strip() == f"hat {hatcli.__version__}"
 

@@ -162,6 +162,21 @@ def test_show_breaks_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(len(line) <= 60 for line in narrow.splitlines() if " " in line[14:])
 
 
+@pytest.mark.parametrize(
+    "command", [("download",), ("models", "list"), ("models", "show"), ("models", "verify"), ("convert",)], ids=" ".join
+)
+def test_help_says_what_a_value_is_and_breaks_no_example(
+    monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERMINAL_WIDTH", "60")
+    shown = hat(*command, "--help").stdout
+    options = [line for line in shown.splitlines() if "--" in line and "--help" not in line]
+    assert not [line for line in options if "<str>" in line or "<bool>" in line]
+    for phrase in ("every factor of HAT", "without a network") if command == ("download",) else ():
+        assert phrase in shown
+
+
 def test_list_as_json_holds_every_fact_and_null_for_unknown(tiny: Published) -> None:
     hat("download", "tiny")
     listed = {entry["id"]: entry for entry in json.loads(hat("models", "list", "--json").stdout)}

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hatcli.cli.shared.console import command, print_result
+from hatcli.cli.shared.tables import hanging
 
 PACKAGES = ("torch", "numpy", "pillow", "opencv-python-headless", "safetensors", "huggingface-hub", "spandrel")
 
@@ -25,10 +26,9 @@ def doctor(
         return
     for name, value in facts.items():
         text = ", ".join(f"{key} {entry}" for key, entry in value.items()) if isinstance(value, dict) else value
-        lines = text if isinstance(text, list) else [text]
-        print_result(f"{name.replace('_', ' '):<12} {lines[0] if lines else 'none'}")
-        for line in lines[1:]:
-            print_result(f"{'':<12} {line}")
+        lines = text if isinstance(text, list) else [str(text)]
+        for number, line in enumerate(lines or ["none"]):
+            print_result(hanging(name.replace("_", " ") if number == 0 else "", line, indent=13))
 
 
 def examine() -> dict[str, Any]:

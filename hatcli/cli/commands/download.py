@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 @command
 def download(
     names: Names = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every model of the catalogue.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every model of the catalogue.", metavar="")] = False,
     scale: OneScale = None,
     from_path: Annotated[
         str | None,
         typer.Option("--from", help="A published file, or a folder with some, instead of the network.", metavar="PATH"),
     ] = None,
     allow_unverified: Annotated[
-        bool, typer.Option("--allow-unverified", help="Also take files whose sha256 is not known.")
+        bool, typer.Option("--allow-unverified", help="Also take files whose sha256 is not known.", metavar="")
     ] = False,
     dry_run: options.DryRun = False,
     quiet: options.Quiet = False,
@@ -37,9 +37,9 @@ def download(
     """Fetch weights: verified, converted to safetensors, ready for offline use.
 
     \b
-    hat download hat                 HAT for every factor it has
-    hat download real-hat hat-l -s 4
-    hat download hat --from /media/stick
+    hat download hat                       every factor of HAT
+    hat download real-hat hat-l -s 4       two, for x4 alone
+    hat download hat --from /media/stick   without a network
 
     Prints where each file is. A broken download goes on where it stopped.
     """

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
-import textwrap
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,16 +15,16 @@ from hatcli.cli.shared.completion import catalog_names
 from hatcli.cli.shared.console import Console, command, print_result
 from hatcli.cli.shared.fetching import licence, megabytes
 from hatcli.cli.shared.model_options import Names, OneScale
+from hatcli.cli.shared.tables import fitted, hanging
 from hatcli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
     from hatcli.models.catalog import Entry
 
 models = typer.Typer(name="models", help="List, show, verify and remove models.", rich_markup_mode=None)
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON array on stdout.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON array on stdout.", metavar="")]
 REFERENCES, REFERENCE_SCALE = ("Set5", "Urban100"), 4  # the sets and the factor whose PSNR stands in the table
 SPARE = ("PARAMETERS", "LICENCE", "SIZE", "FACTORS", "FOR")  # columns that a narrow terminal goes without, in order
-GAP = "  "
 TASKS = {"bicubic": "clean", "photo": "JPEGs", "real": "photos"}
 
 
@@ -42,7 +39,7 @@ def table(context: typer.Context) -> None:
 @command
 def list_models(
     as_json: AsJson = False,
-    installed: Annotated[bool, typer.Option("--installed", help="Only what is on this machine.")] = False,
+    installed: Annotated[bool, typer.Option("--installed", help="Only what is on this machine.", metavar="")] = False,
 ) -> None:
     """List the catalogue: what each model is for, how good, how large, under which licence, and what is here."""
     from hatcli.models import catalog
@@ -53,23 +50,11 @@ def list_models(
         return
     families = [[entry for entry in entries if entry.name == name] for name in catalog.names()]
     rows = [_row(family) for family in families if family]
-    for line in fitted(rows, width=get_terminal_size((sys.maxsize, 0)).columns):
+    for line in fitted(rows, spare=SPARE):
         print_result(line)
     console = Console()
     console.say(f"{' and '.join(name.upper() for name in REFERENCES)}: PSNR at x{REFERENCE_SCALE} in dB, Y channel,")
     console.say("as published; hat-t's as measured. hat models show NAME")
-
-
-def fitted(rows: list[dict[str, str]], *, width: int) -> list[str]:
-    """Rows as lines of a table, without the columns that matter least where they do not all fit into `width`."""
-    columns = list(rows[0]) if rows else []
-    for spare in ("", *SPARE):
-        columns = [name for name in columns if name != spare]
-        widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
-        if sum(widths.values()) + len(GAP) * (len(columns) - 1) <= width:
-            break
-    table = [dict(zip(columns, columns, strict=True)), *rows]
-    return [GAP.join(row[name].ljust(widths[name]) for name in columns).rstrip() for row in table]
 
 
 @models.command("show")
@@ -80,25 +65,11 @@ def show_models(names: Names = None, scale: OneScale = None, as_json: AsJson = F
     if as_json:
         print_result(json.dumps([facts(entry) for entry in entries], indent=1))
         return
-    width = get_terminal_size((sys.maxsize, 0)).columns
     for number, entry in enumerate(entries):
         if number:
             print_result("")
         for name, value in _described(entry):
-            print_result(hanging(name, value, width=width))
-
-
-def hanging(name: str, value: str, *, width: int) -> str:
-    """A name and its value, whose further lines begin below its first; words stay whole."""
-    indent = " " * 14
-    return textwrap.fill(
-        value,
-        width=max(width, 30),
-        initial_indent=f"{name:<13} ",
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+            print_result(hanging(name, value, indent=14))
 
 
 @models.command("verify")
