@@ -32,6 +32,7 @@ ELSEWHERE = {  # lines that are parsed and not run, with the reason
 SHORTER = {
     "--minutes 60": "--steps 2",
     "--width 3840": "--width 384",
+    "--regions 20": "--regions 1 --steps 2",
     "-n hat-t -o lam/": "-n hat-t --steps 2 -o lam/",
 }  # done in seconds
 
@@ -66,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "set5.json").write_text(json.dumps({"scale": 4, "models": models}))
     steps = np.arange(1, 40)
     lines = [{"step": int(step), "loss": 1 / float(step), "rate": 1e-3, "seconds": float(step)} for step in steps]
-    (tmp_path / "my.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "run.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return tmp_path
 
 

@@ -79,6 +79,7 @@ def facts(entry: Shown, truth: Pixels | None, border: int) -> dict[str, float | 
 
 
 def check_sizes(shown: Sequence[Shown], truth: Pixels | None) -> None:
+    """Refuse pictures that cannot lie on each other."""
     if not shown:
         raise ValueError("nothing to compare")
     first = shown[0]

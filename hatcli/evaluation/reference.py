@@ -13,7 +13,7 @@ from hatcli.network.config import HATConfig
 
 
 def reference_network(config: HATConfig) -> nn.Module | None:
-    """spandrel's HAT with random weights, in eval mode; None without spandrel and for ablated networks."""
+    """Spandrel's HAT with random weights, in eval mode; None without spandrel and for ablated networks."""
     if not (foreign.is_available() and config.cab and config.channel_attention and config.ocab):
         return None
     foreign.spandrel_module()  # some of its other architectures need help to be imported

@@ -119,6 +119,7 @@ def sources(reports: Iterable[Report]) -> tuple[str, ...]:
 
 
 def score_cells(scores: Scores) -> tuple[str, str, str, str]:
+    """PSNR and SSIM on Y, then on RGB."""
     return (
         decibels(scores.psnr_y),
         similarity(scores.ssim_y),
@@ -128,10 +129,12 @@ def score_cells(scores: Scores) -> tuple[str, str, str, str]:
 
 
 def decibels(value: float) -> str:
+    """As papers print it."""
     return f"{value:.2f}"
 
 
 def similarity(value: float) -> str:
+    """SSIM as papers print it."""
     return f"{value:.4f}"
 
 
@@ -143,6 +146,7 @@ def plain_text(table: Table) -> str:
 
 
 def aligned(line: Sequence[str], widths: Sequence[int], *, labels: int) -> list[str]:
+    """Cells padded to their column: the first `labels` to the left, the rest to the right."""
     return [
         cell.ljust(width) if column < labels else cell.rjust(width)
         for column, (cell, width) in enumerate(zip(line, widths, strict=True))
@@ -176,6 +180,7 @@ def comma_separated(reports: Sequence[Report]) -> str:
 
 
 def number_text(value: float | None) -> str:
+    """For CSV: every digit, or nothing."""
     return "" if value is None else repr(float(value))
 
 
@@ -227,4 +232,5 @@ def card_json(found: CardScores) -> dict[str, Any]:
 
 
 def finite(scores: Scores) -> dict[str, float | None]:
+    """For JSON, which has no infinity: equal pictures have no PSNR."""
     return {name: value if math.isfinite(value) else None for name, value in asdict(scores).items()}

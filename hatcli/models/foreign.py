@@ -104,7 +104,7 @@ def is_available() -> bool:
 
 
 def _described(state: dict[str, Tensor], *, name: str) -> Any:
-    """spandrel's description of a state dict, in float32 on the CPU."""
+    """Spandrel's description of a state dict, in float32 on the CPU."""
     spandrel = spandrel_module()
     floats = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     try:

@@ -58,6 +58,7 @@ def put_in_place(entry: Entry, file: Path, *, origin: str) -> Iterator[FetchStep
 
 
 def convert(entry: Entry, file: Path, fresh: Path, *, origin: str) -> None:
+    """A fetched checkpoint to safetensors with its configuration and where it came from."""
     from hatcli.network import checkpoint
 
     opened = checkpoint.read(file)

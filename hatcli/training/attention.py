@@ -42,7 +42,7 @@ def window_attention(
 
 
 class _WindowAttention(torch.autograd.Function):
-    """S = q k^T * scale + bias, P = softmax(S), O = P v; from the gradient G of O those of q, k, v and bias:
+    """S = q k^T * scale + bias, P = softmax(S), O = P v; from the gradient G of O those of q, k, v and bias.
 
     dv = P^T G;  dS = P * (G v^T - rowsum(G * O));  dq = dS k * scale;  dk = dS^T q * scale;  dbias = sum of dS over N.
     """

@@ -24,7 +24,7 @@ from hatcli.cli.shared import train_options
 from hatcli.cli.views.training import duration
 from hatcli.network import checkpoint
 from hatcli.network.config import preset
-from hatcli.training.recipe import CHOICES as recipe_choices
+from hatcli.training import recipe as recipes
 from hatcli.training.recipe import SCALES
 
 
@@ -326,7 +326,7 @@ def test_another_number_of_threads_is_told_and_none_means_the_runs_own(folder: P
 
 def test_help_names_the_choices_that_there_are() -> None:
     said = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).stdout
-    known = {**recipe_choices, "scale": tuple(map(str, SCALES))}
+    known = {**recipes.CHOICES, "scale": tuple(map(str, SCALES))}
     for field, values in train_options.CHOICES.items():
         assert "|".join(values) in said
         if field in known:

@@ -110,6 +110,7 @@ def evaluate(
 
 
 def gray_choice(text: str) -> Gray:
+    """`--gray` to how gray pictures are counted."""
     if text == "native":
         return "native"
     if text == "rgb":
