@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from hatcli.errors import WeightsError
 from hatcli.network import checkpoint
+from hatcli.network.weights_file import is_finite
 
 SMALLEST_SIDE = 8  # pixels; smaller pictures are padded, since networks that pad by reflection fail on them
 TORCHVISION_NAMES = ("InterpolationMode", "rotate", "normalize")  # what spandrel's other architectures import from it
@@ -93,7 +94,7 @@ def load(path: Path) -> Foreign:
     """
     state = checkpoint.read_tensors(path)
     for key, value in state.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        if not is_finite(value):
             raise WeightsError(f"{path.name}: {key} holds values that are not finite", hint="download it again")
     return Foreign(_suitable(_described(state, name=path.name), name=path.name)).eval().requires_grad_(False)
 

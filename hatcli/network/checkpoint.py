@@ -16,12 +16,11 @@ from hatcli.network import weights_file
 from hatcli.network.attention import cross_attention_index, self_attention_index
 from hatcli.network.config import HATConfig
 from hatcli.network.hat import HAT
-from hatcli.network.weights_file import AGAIN_HINT, is_finite, one_line, shown
+from hatcli.network.weights_file import AGAIN_HINT, FLOATS, FLOATS_HINT, is_finite, kind, one_line, shown
 
 CONFIG_KEY = "hat_config"  # in a safetensors file's metadata: HATConfig as JSON
 PREFIXES = ("module.", "netG.", "model.", "net.")
 INDEX_KEYS = ("relative_position_index_SA", "relative_position_index_OCA")
-FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)  # what weights may be stored as
 WHOLE_NUMBERS = (torch.int64, torch.int32, torch.int16)  # what position indices may be stored as
 
 
@@ -248,7 +247,6 @@ def _check_weight(key: str, value: Tensor, shape: torch.Size, *, name: str) -> N
     if value.shape != shape:
         raise WeightsError(f"{name}: {key} is {list(value.shape)} where {list(shape)} is needed")
     if value.dtype not in FLOATS:
-        kind = str(value.dtype).removeprefix("torch.")
-        raise WeightsError(f"{name}: {key} holds {kind} numbers", hint="weights are floats of 16, 32 or 64 bits")
+        raise WeightsError(f"{name}: {key} holds {kind(value)} numbers", hint=FLOATS_HINT)
     if not is_finite(value):
         raise WeightsError(f"{name}: {key} holds values that are not finite", hint=AGAIN_HINT)

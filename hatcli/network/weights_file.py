@@ -21,6 +21,8 @@ HEADER_LIMIT = 16 << 20  # bytes; HAT-L's header has 0.2 MB
 SUM_TOLERANCE = 1 << 20  # bytes a zip's members may claim beyond the file itself: PyTorch stores them uncompressed
 SHARED_STORAGE = 4  # times the file's size that its tensors may take: several may be views of one
 LONGEST_SIDE = 1 << 28  # of a tensor; one without a single number may claim any
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)  # what weights may be stored as
+FLOATS_HINT = "weights are floats of 16, 32 or 64 bits"
 EXPORT_HINT = "save its state dict again with torch.save, or convert it where you trust it"
 AGAIN_HINT = "download it again"
 
@@ -144,12 +146,15 @@ def check_stored(state: dict[str, Tensor], *, size: int, name: str) -> None:
     """Every tensor is a plain one whose numbers all stand in the file of `size` bytes.
 
     Raises:
-        WeightsError: one is sparse, quantised, without data, or repeats what is stored to claim far more of it.
+        WeightsError: one is sparse, quantised, without data, of an odd kind of number, or repeats what is stored to
+            claim far more of it.
     """
     total = 0
     for key, value in state.items():
         if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_nested:
             raise WeightsError(f"{name}: {shown(key)} is not a plain tensor", hint=EXPORT_HINT)
+        if value.dtype not in FLOATS and (value.is_floating_point() or value.is_complex()):
+            raise WeightsError(f"{name}: {shown(key)} holds {kind(value)} numbers", hint=FLOATS_HINT)
         taken = value.numel() * value.element_size()
         total += taken
         repeats = taken > value.untyped_storage().nbytes()
@@ -161,6 +166,11 @@ def check_stored(state: dict[str, Tensor], *, size: int, name: str) -> None:
 def is_finite(value: Tensor) -> bool:
     """Whether every number is finite, in float32 too; true of whole numbers."""
     return not value.is_floating_point() or bool(torch.isfinite(value.float()).all())
+
+
+def kind(value: Tensor) -> str:
+    """The kind of its numbers for people: `int8`."""
+    return str(value.dtype).removeprefix("torch.")
 
 
 def shown(key: str) -> str:

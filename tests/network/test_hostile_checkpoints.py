@@ -157,6 +157,13 @@ def test_tensors_that_are_not_what_a_hat_needs_are_refused(
     assert refused(hat(PHOTO, "-o", tmp_path / "out.png", "-n", path), 3)
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e8m0fnu, torch.complex64])
+def test_odd_kinds_of_numbers_are_refused_whatever_the_architecture(tmp_path: Path, dtype: torch.dtype) -> None:
+    torch.save({"body.0.weight": torch.zeros(4).to(dtype)}, tmp_path / "net.pth")
+    with pytest.raises(WeightsError, match=r"holds .* numbers"):
+        checkpoint.read_tensors(tmp_path / "net.pth")
+
+
 def test_views_of_one_storage_may_not_add_up_to_more_than_the_file(tmp_path: Path) -> None:
     stored = torch.zeros(1 << 20)
     torch.save({f"layer{number}": stored.view(1, -1) for number in range(5000)}, tmp_path / "net.pth")
