@@ -135,5 +135,7 @@ class Ahead:
 
     def _make(self) -> Future[tuple[Batch, str]]:
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
+            self._thread = ThreadPoolExecutor(
+                max_workers=1, thread_name_prefix="batches", initializer=torch.set_num_threads, initargs=(1,)
+            )  # PyTorch's own threads would take the cores from those that learn
         return self._thread.submit(lambda: (self.sampler.next(), self.sampler.position))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hatcli.engine import malloc
 from hatcli.network.blocks import DropPath
 from hatcli.network.hat import HAT
 from hatcli.training import attention
@@ -33,6 +34,7 @@ class Workers:
         self._draws = model.config.drop_path_rate > 0 and not model.checkpointing
         if model.config.drop_path_rate > 0 and model.checkpointing:
             self.count = 1  # what is computed again must draw again, which only PyTorch's own random numbers can
+        malloc.keep_freed_memory()
         self.networks = [model, *(_twin(model) for _ in range(self.count - 1))]
         if precision == "fp32":
             for network in self.networks:

@@ -1,23 +1,20 @@
-"""`hat train` from the outside: weights that upscale, recipes, faults in one line, logs, stops, and SIGKILL."""
+"""`hat train` from the outside: weights that upscale, recipes, faults in one line, logs, choices."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from PIL import Image
-from support.training_data import TINY_RECIPE, write_pictures
-from typer.testing import CliRunner, Result
+from support.training_commands import lines_of, prepare, refused, train
+from support.training_data import write_pictures
+from typer.testing import CliRunner
 
 from hatcli.cli import app
 from hatcli.cli.shared import train_options
@@ -30,26 +27,7 @@ from hatcli.training.recipe import SCALES
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "tiny.toml").write_text(TINY_RECIPE)
-    return write_pictures(tmp_path / "pictures")
-
-
-def train(folder: Path, *arguments: object, recipe: object = None) -> Result:
-    chosen = recipe or folder.parent / "tiny.toml"
-    words = ["train", str(folder), "--recipe", str(chosen), "--device", "cpu", *map(str, arguments)]
-    return CliRunner().invoke(app, words)
-
-
-def refused(result: Result, code: int) -> str:
-    """The two lines of an error."""
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    assert result.output.count("error: ") == 1
-    return result.output
-
-
-def lines_of(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return prepare(tmp_path / "pictures")
 
 
 def test_the_command_writes_weights_and_goes_on(folder: Path, tmp_path: Path) -> None:
@@ -158,72 +136,8 @@ def test_tensorboard_reads_the_scalars(folder: Path, tmp_path: Path) -> None:
     assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3]
 
 
-def test_a_loss_that_is_not_finite_ends_in_one_line_and_the_last_state_stays(folder: Path, tmp_path: Path) -> None:
-    output = tmp_path / "net.safetensors"
-    wild = ("--learning-rate", 1e37, "--warmup", 0, "--save-steps", 1)
-    result = train(folder, "-o", output, "--steps", 5, *wild)
-    assert re.search(r"error: the loss is (nan|inf) at step 1; the last saved state stays", refused(result, 3))
-    assert steps_saved(output.with_suffix(".state")) == 1
-    assert not output.exists()
-
-
 def test_durations_are_said_in_two_units() -> None:
     assert [duration(at) for at in (12, 245, 12_000, 97_200)] == ["12 s", "4 min 5 s", "3 h 20 min", "1 d 3 h"]
-
-
-def started(folder: Path, output: Path, steps: int, *, save_steps: int = 1) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "hatcli", "train", folder, "-o", output, "--recipe", folder.parent / "tiny.toml"]
-    words += ["--steps", steps, "--save-steps", save_steps, "--device", "cpu", "--threads", 1]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True, env=environment)
-
-
-def steps_saved(state: Path) -> int:
-    return int(torch.load(state, weights_only=True)["step"]) if state.exists() else 0
-
-
-def wait_for_steps(process: subprocess.Popen[str], state: Path, steps: int) -> None:
-    while steps_saved(state) < steps:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.02)
-
-
-def test_a_killed_run_goes_on_to_bit_identical_weights(folder: Path, tmp_path: Path) -> None:
-    steps, chance = 60, random.Random()
-    straight, killed = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
-    with started(folder, straight, steps) as undisturbed, started(folder, killed, steps) as victim:
-        wait_for_steps(victim, killed.with_suffix(".state"), chance.randrange(1, 40))
-        time.sleep(chance.random() * 0.02)
-        victim.kill()
-        victim.communicate()
-        undisturbed.communicate()
-        assert undisturbed.returncode == 0
-    assert victim.returncode not in (0, None)
-    assert not killed.exists()
-    left = steps_saved(killed.with_suffix(".state"))
-    assert 0 < left < steps
-    with started(folder, killed, steps) as resumed:
-        said = resumed.communicate()[1]
-    assert f"going on from step {left}" in said
-    one, other = checkpoint.read(straight), checkpoint.read(killed)
-    assert one.metadata == other.metadata
-    assert all(torch.equal(values, other.state[name]) for name, values in one.state.items())
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_leaves_its_state_and_weights(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
-    output = tmp_path / "net.safetensors"
-    with started(folder, output, 100_000) as process:
-        wait_for_steps(process, output.with_suffix(".state"), 2)
-        process.send_signal(number)
-        said = process.communicate()[1]
-    assert process.returncode == 128 + number
-    assert "Traceback" not in said
-    stopped = re.search(r"stopped after step (\d+); the same command goes on", said)
-    assert stopped is not None
-    assert steps_saved(output.with_suffix(".state")) == int(stopped[1])
-    assert json.loads(checkpoint.read(output).metadata["recipe"])["steps_done"] == int(stopped[1])
 
 
 def test_weights_and_a_log_without_a_state_are_not_replaced_unasked(folder: Path, tmp_path: Path) -> None:
@@ -251,39 +165,6 @@ def test_a_file_that_is_no_log_is_never_emptied(
     log.write_text(content)
     assert "is not a log of hat train" in refused(train(folder, "-o", output, "--steps", 1, *words), 2)
     assert log.read_text() == content
-
-
-def test_a_run_killed_before_its_first_step_can_be_begun_again(folder: Path, tmp_path: Path) -> None:
-    output = tmp_path / "net.safetensors"
-    with started(folder, output, 100_000, save_steps=0) as process:
-        while not output.with_suffix(".jsonl").exists():
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.02)
-        process.kill()
-    assert steps_saved(output.with_suffix(".state")) == 0
-    assert train(folder, "-o", output, "--steps", 1).exit_code == 0
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
-def test_a_disk_that_is_full_ends_in_two_lines_and_the_last_state_stays(folder: Path, tmp_path: Path) -> None:
-    import resource
-
-    output = tmp_path / "net.safetensors"
-    state = output.with_suffix(".state")
-    assert train(folder, "-o", output, "--steps", 1).exit_code == 0
-    saved, size = state.read_bytes(), state.stat().st_size
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, before[1]))
-    try:
-        result = train(folder, "-o", output, "--steps", 3)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    said = refused(result, 5)
-    assert "net.state" in said
-    assert "hint: " in said
-    assert state.read_bytes() == saved
-    assert sorted(path.suffix for path in tmp_path.glob("net.*")) == [".jsonl", ".safetensors", ".state"]
-    assert train(folder, "-o", output, "--steps", 3).exit_code == 0
 
 
 def test_it_starts_from_a_model_by_its_name(folder: Path, tmp_path: Path) -> None:
@@ -341,3 +222,25 @@ def test_recipes_choices_and_models_are_completed() -> None:
     words = {"_HAT_COMPLETE": "complete_bash", "COMP_WORDS": "hat train --schedule m", "COMP_CWORD": "3"}
     done = subprocess.run([sys.executable, "-m", "hatcli"], env={**os.environ, **words}, capture_output=True, text=True)
     assert done.stdout.split() == ["multistep"]
+
+
+def test_a_validation_that_cannot_be_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:
+    result = train(folder, "-o", tmp_path / "net.safetensors", "--steps", 1, "--validate", tmp_path / "none")
+    assert "no folder" in refused(result, 2)
+    assert not list(tmp_path.glob("net.*"))
+
+
+def test_what_a_run_takes_from_weights_in_its_recipe_grows_them(folder: Path, tmp_path: Path) -> None:
+    """--from with a recipe of more blocks and another alpha: the first step's loss is that of the smaller network."""
+    small, large = tmp_path / "small.safetensors", tmp_path / "large.safetensors"
+    assert train(folder, "-o", small, "--steps", 30, "--log-steps", 1, "--seed", 3).exit_code == 0
+    deeper = (folder.parent / "tiny.toml").read_text().replace("depths = [1]", "depths = [3]")
+    (folder.parent / "deeper.toml").write_text(deeper)
+    still = ("--steps", 1, "--log-steps", 1, "--seed", 4, "--learning-rate", 1e-12, "--from", small)
+    same, grown = tmp_path / "same.safetensors", large
+    assert train(folder, "-o", same, *still).exit_code == 0
+    result = train(folder, "-o", grown, *still, "--alpha", 1, recipe=folder.parent / "deeper.toml")
+    assert result.exit_code == 0, result.output
+    assert checkpoint.load(grown).config.depths == (3,)
+    first, second = (lines_of(path.with_suffix(".jsonl"))[0]["loss"] for path in (same, grown))
+    assert first == pytest.approx(second, rel=1e-5)

@@ -65,15 +65,12 @@ def train(
     from hatcli.training.outputs import outputs_at
     from hatcli.training.priority import lower_priority
     from hatcli.training.reading import read_recipe
-    from hatcli.training.sources import find_sources
 
     fields = {**changes.fields(), **ablations.fields(), **machine.fields()}
     if data.check:
         plan = read_recipe(recipe).recipe(**{**fields, "steps": changes.steps or 1})
         unmatched: list[str] = []
-        sources = find_sources(
-            places, recursive=data.recursive, small=data.small, scale=plan.scale, unmatched=unmatched
-        )
+        sources = data.pictures(places, scale=plan.scale, unmatched=unmatched)
         check_data(sources, unmatched, scale=plan.scale, smallest=plan.patch, console=talk.console())
         return
     plan = read_recipe(recipe).recipe(**fields)
@@ -84,7 +81,7 @@ def train(
         talk.console().say(f"other programs go first (--nice {taken})")
     device = machine.choice()
     begun_from = None if start is None else find_start(start, scale=plan.scale)
-    sources = find_sources(places, recursive=data.recursive, small=data.small, scale=plan.scale)
+    sources = data.pictures(places, scale=plan.scale)
     run(sources, plan, begun_from, outputs, device=device, data=data, machine=machine, along=along, talk=talk)
 
 
@@ -111,14 +108,13 @@ def run(
         if start is not None:
             console.say(f"{copied} of {len(model.state_dict())} tensors start from {show(start.name)}")
         pairs = read_pairs(sources, plan, console, cache=data.cache, budget=budget or memory_for_pictures(group))
-        place = group.own_device(device)
-        state, remark = open_state(model, plan, pairs, outputs, group=group, device=place, workers=machine.threads)
+        pictures = read_validation(data.validate if group.leads else None, plan, console)
+        own = group.own_device(device)
+        state, remark = open_state(model, plan, pairs, outputs, group=group, device=own, workers=machine.threads)
         if state.step:
             console.say(f"going on from step {state.step}")
         if remark is not None:
             console.say(remark)
-        measured = data.validate is not None and group.leads
-        pictures = read_validation(data.validate, plan, console) if measured else []
         learn(state, pictures, outputs, console, along=along, budget=budget)
 
 
@@ -135,11 +131,11 @@ def learn(
     from hatcli.training.logs import Logs
     from hatcli.training.loop import train as steps
 
-    leads = state.group.leads
     view = RunView(state.recipe, console, None if console.quiet else machine_limit(state))
     pace = along.pace(budget)
-    opened = Logs(outputs.log, step=state.step, every=along.log_steps, tensorboard=along.tensorboard) if leads else None
-    with opened or nullcontext() as logs, Stopping(console) as stopping, view.watch() as show_step:
+    if leads := state.group.leads:
+        opened = Logs(outputs.log, step=state.step, every=along.log_steps, tensorboard=along.tensorboard)
+    with opened if leads else nullcontext() as logs, Stopping(console) as stopping, view.watch() as show_step:
         for progress in steps(state, validation, state_file=outputs.state, pace=pace, stop=lambda: stopping.code != 0):
             show_step(progress)
             if logs is not None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from hatcli.training.loop import Pace
+    from hatcli.training.sources import TrainingPicture
 
 DATA, RECIPE, ABLATION, ALONG = "Data", "Recipe", "Ablations", "Along the way"
 CHOICES = {  # of a recipe's fields; training.recipe checks them, a test that these are the same
@@ -177,6 +178,12 @@ class Data:
     validate: Validation = None
     cache: Cache = None
     check: CheckData = False
+
+    def pictures(self, places: list[Path], *, scale: int, unmatched: list[str] | None = None) -> list[TrainingPicture]:
+        """What is in these places; see `find_sources`."""
+        from hatcli.training.sources import find_sources
+
+        return find_sources(places, recursive=self.recursive, small=self.small, scale=scale, unmatched=unmatched)
 
 
 @dataclass(frozen=True)
