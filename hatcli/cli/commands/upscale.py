@@ -13,12 +13,10 @@ from hatcli.cli.shared.fetching import open_model
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.option_groups import Running, Talk
 from hatcli.cli.shared.upscale_options import Content, Course, Files, Size, plan_of
-from hatcli.cli.views.json_lines import JsonLines
-from hatcli.cli.views.people import People
-from hatcli.cli.views.runs import View, show_dry_run, show_run
 
 if TYPE_CHECKING:
     from hatcli.batch.inputs import Found
+    from hatcli.cli.views.runs import View
 
 
 @command
@@ -52,6 +50,9 @@ def upscale(
         decoder.start()  # it gets ready while PyTorch is imported here
 
         from hatcli.batch.batch import make_ready, settle, wanted_factors
+        from hatcli.cli.views.json_lines import JsonLines
+        from hatcli.cli.views.people import People
+        from hatcli.cli.views.runs import show_dry_run, show_run
         from hatcli.models.opening import AUTO
         from hatcli.upscaling.upscaler import Upscaler
 

@@ -20,7 +20,6 @@ from hatcli.errors import HatError, OutputError
 __all__ = ["INTERRUPTED", "TERMINATED", "Bars", "Console", "Terminated", "command", "print_error", "show"]
 
 P = ParamSpec("P")
-WIDE = 80  # columns of a terminal from which the bar takes what is left
 NOT_THE_NAME = 45  # columns of a line of progress beside the picture's name: bar, tile, times
 
 
@@ -72,7 +71,7 @@ class Console:
         terminal = RichConsole(stderr=True, highlight=False)
         columns = (
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
-            BarColumn(bar_width=None if terminal.width >= WIDE else 8, table_column=Column(ratio=1, min_width=8)),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
             TextColumn("{task.fields[detail]}", markup=False, table_column=Column(no_wrap=True)),
             TimeElapsedColumn(table_column=Column(no_wrap=True)),
             TimeRemainingColumn(table_column=Column(no_wrap=True)),
