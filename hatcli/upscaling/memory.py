@@ -10,6 +10,7 @@ from hatcli.engine import Network
 from hatcli.errors import HatError
 
 SMALLEST_TILE = 32  # pixels a side; below this the overlap is all there is
+LARGEST_TILE = 1 << 15  # that is looked for; no machine has room for more
 LARGEST_WHOLE = 5 << 19  # pixels a CPU runs whole: 1920 x 1080 is; beyond, all it buys is gigabytes
 EASY_BYTES = 750_000_000  # what tiles of a larger picture may take there
 SHARE_OF_FREE = 0.8  # of the free memory that a run may plan with
@@ -46,7 +47,7 @@ def largest_tile(bytes_for: Callable[[int, int], int], budget: int, *, row_bytes
         row_bytes: what a row of tiles takes beside, for each input row of it.
     """
     side = SMALLEST_TILE
-    while side < 1 << 15:
+    while side < LARGEST_TILE:
         more = side + 16
         if bytes_for(more, more) + row_bytes * more > budget:
             break
