@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +14,7 @@ from hatcli.image import color, exif, formats, metadata, opening, quality, sampl
 from hatcli.image.codecs.reader import Beside, Reader
 from hatcli.image.picture import Picture, Samples
 from hatcli.image.readers import open_reader
+from hatcli.outside import NotPlainError, open_plain
 
 DEFAULT_MAX_PIXELS = 178_956_970  # where Pillow refuses, too: 13,377 squared
 _HEADROOM = 64 * 2**20  # bytes a file may hold beside its pixels
@@ -103,15 +103,15 @@ def sniff(path: Path) -> str | None:
 
     A file that cannot be opened is judged by its suffix: it is for `read` to say what is wrong with it.
     """
-    if not path.is_file():  # a pipe would be waited for
-        return None
     try:
-        with open(path, "rb") as file:
+        with open_plain(path) as file:
             head = file.read(formats.HEAD)
             found = formats.identify(head)
             if found is None and len(head) >= 26:
                 file.seek(-26, os.SEEK_END)
                 found = "TGA" if formats.identify_targa(head, file.read(), suffix=path.suffix) else None
+    except (FileNotFoundError, NotPlainError):
+        return None
     except OSError:
         return formats.SUFFIXES.get(path.suffix.lower())
     return found if found in (*formats.READABLE, *formats.UNREADABLE) else None
@@ -129,10 +129,7 @@ def read_bytes(path: Path, *, max_pixels: int) -> bytes:
         InputError: it cannot be read, is a device, or is larger than any picture of `max_pixels` pixels.
     """
     try:
-        with open(path, "rb") as file:
-            kind = os.fstat(file.fileno()).st_mode
-            if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
-                raise InputError(f"cannot read {path}: it is a device, not a picture")
+        with open_plain(path, pipes=True) as file:
             return read_open(file, name=str(path), max_pixels=max_pixels)
     except OSError as error:
         raise _refused(str(path), error) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import struct
 import subprocess
@@ -565,12 +566,15 @@ def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     path = tmp_path / "a.png"
     path.write_bytes(encode.encode(picture(bits=16), format="PNG"))
     opened: list[str] = []
-    original = open
 
-    def counting(file: str, *args: Any, **rest: Any) -> Any:
-        opened.append(str(file))
-        return original(file, *args, **rest)
+    def counting(original: Any) -> Any:
+        def counted(file: Any, *args: Any, **rest: Any) -> Any:
+            opened.append(str(file))
+            return original(file, *args, **rest)
 
-    monkeypatch.setattr("builtins.open", counting)
+        return counted
+
+    monkeypatch.setattr("builtins.open", counting(open))
+    monkeypatch.setattr("os.open", counting(os.open))
     decode.read(path)
     assert opened.count(str(path)) == 1
