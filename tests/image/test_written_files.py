@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from support.pictures import gray_profile, noise, picture, ramp, rgb_profile
 from support.readers import (
     check_png,
@@ -219,6 +220,33 @@ def test_libvips_shows_every_frame_of_a_gif(tmp_path: Path, alpha: bool) -> None
     shown = vips_samples(path, tmp_path, options="n=-1").reshape(4, 24, 40, -1)
     for seen, made in zip(shown, frames, strict=True):
         assert_shown(seen, made)
+
+
+@pytest.mark.parametrize("colors", [1, 3, 200, 256, 600])
+@pytest.mark.parametrize("seed", range(4))
+def test_pixels_of_a_gif_come_and_go_as_they_should(tmp_path: Path, colors: int, seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    table = chance.integers(0, 256, (colors, 3)).astype(np.uint8)
+    height, width = (int(side) for side in chance.integers(1, 40, 2))
+    frames = []
+    for seen in chance.permutation([1.0, 1.0, 0.0, 0.1, 0.9]):  # shares of the pixels
+        indices = chance.integers(0, colors, (height, width))
+        opacity = np.where(chance.random((height, width)) < seen, 255, 0).astype(np.uint8)
+        frames.append(Picture(table[indices], opacity))
+    whole = animation.Animation(tuple(frames), (100.0,) * 5, 0)
+    path = tmp_path / "a.gif"
+    with path.open("wb") as file:
+        animation.write_into(file, iter(frames), whole, format="GIF", options=EncodeOptions())
+    with Image.open(path) as image:
+        for number, (shown, made) in enumerate(
+            zip(ffmpeg_frames(path, width=width, height=height), frames, strict=True)
+        ):
+            image.seek(number)
+            for theirs in (shown, np.asarray(image.convert("RGBA"))):
+                assert made.alpha is not None
+                assert np.array_equal(theirs[..., 3], made.alpha)
+                off = np.abs(theirs[..., :3].astype(int) - made.pixels)[made.alpha > 0]
+                assert off.size == 0 or off.max() <= (0 if colors < 256 else 255)
 
 
 def moving_photo() -> tuple[Picture, ...]:

@@ -25,6 +25,8 @@ _ALIKE = 3  # levels a colour may be off and stay as it was drawn: far less than
 _LOOKED_AT = 2**16  # pixels that tell whether an earlier frame's colours will do
 _WORSE, _UNSEEN = 1.25, 2.0  # earlier colours will do up to so many times the squared error of new ones, and so much
 
+_NOTHING = Palette(np.zeros((1, 3), np.uint8), is_exact=True)  # for what has no pixels to draw
+
 Box = tuple[slice, slice]  # rows, columns
 Mask = NDArray[np.bool_]
 
@@ -36,6 +38,7 @@ class _Frame:
     pixels: NDArray[np.uint8]
     seen: Mask
     duration: float
+    has_alpha: bool
 
 
 def write(file: BinaryIO, frames: Iterable[tuple[Picture, float]], *, loops: int, is_animated: bool) -> None:
@@ -56,12 +59,13 @@ def write(file: BinaryIO, frames: Iterable[tuple[Picture, float]], *, loops: int
             box, drawn = canvas.difference(frame)
         will_vanish = np.zeros_like(drawn) if following is None else (frame.seen | canvas.seen) & ~following.seen
         box = _joined(box, will_vanish)
-        part = _part(frame.pixels[box], drawn[box], frame.seen[box], shared)
-        disposal = _CLEAR if will_vanish.any() else _KEEP
+        is_cleared = bool(will_vanish.any())
+        part = _part(frame.pixels[box], drawn[box], frame.seen[box], shared, has_alpha=frame.has_alpha)
+        disposal = _CLEAR if is_cleared else _KEEP
         if is_animated or part.transparent is not None:
             file.write(_control(disposal, min(round(frame.duration / 10), MOST_DELAY), part.transparent))
         file.write(_image(part, box))
-        canvas.draw(frame.pixels, box, part.drawn, is_cleared=disposal == _CLEAR)
+        canvas.draw(frame.pixels, box, part.drawn, is_cleared=is_cleared)
     file.write(bytes([gif.TRAILER]))
 
 
@@ -70,8 +74,8 @@ def _drawable(picture: Picture, duration: float) -> _Frame:
     if picture.is_gray:
         pixels = eight_bits(color.gray_to_srgb(pixels, None))
     if picture.alpha is None:
-        return _Frame(pixels, np.ones(pixels.shape[:2], np.bool_), duration)
-    return _Frame(pixels, eight_bits(picture.alpha) >= 128, duration)
+        return _Frame(pixels, np.ones(pixels.shape[:2], np.bool_), duration, False)
+    return _Frame(pixels, eight_bits(picture.alpha) >= 128, duration, True)
 
 
 @dataclass
@@ -121,11 +125,19 @@ class _Part:
     own: Palette | None
 
 
-def _part(pixels: NDArray[np.uint8], drawn: Mask, seen: Mask, shared: Palette) -> _Part:
-    if not drawn.all() and seen.all() and shared.is_exact and shared.spare_index is None:
+def _part(pixels: NDArray[np.uint8], drawn: Mask, seen: Mask, shared: Palette, *, has_alpha: bool) -> _Part:
+    """What a frame's rectangle holds.
+
+    Where anything is ever transparent every frame has a transparent index, used or not: viewers clear a rectangle to
+    the background's colour if it has none.
+    """
+    if not has_alpha and not drawn.all() and seen.all() and shared.is_exact and shared.spare_index is None:
         drawn = seen  # no index is left for "as before", so all of the rectangle is drawn
-    needs_spare = not drawn.all()
-    palette = _suitable(pixels[drawn], shared, most=MOST_COLORS - needs_spare) if drawn.any() else shared
+    needs_spare = has_alpha or not drawn.all()
+    if drawn.any():
+        palette = _suitable(pixels[drawn], shared, most=MOST_COLORS - needs_spare)
+    else:
+        palette = shared if shared.spare_index is not None else _NOTHING
     indices = indices_of(pixels, palette).copy()
     spare = palette.spare_index if needs_spare else None
     if spare is not None:
@@ -138,11 +150,11 @@ def _part(pixels: NDArray[np.uint8], drawn: Mask, seen: Mask, shared: Palette) -
 def _first_palette(frame: _Frame, *, is_animated: bool) -> Palette:
     """The first frame's colours; where there are too many, as many as leave room for what may be transparent."""
     if not frame.seen.any():
-        return Palette(np.zeros((1, 3), np.uint8), is_exact=True)
-    visible, is_whole = frame.pixels[frame.seen], bool(frame.seen.all())
-    if is_whole and not is_animated:
+        return _NOTHING
+    visible = frame.pixels[frame.seen]
+    if not frame.has_alpha and not is_animated:
         return palette_of(visible, most=MOST_COLORS)
-    exact = palette_of(visible, most=MOST_COLORS) if is_whole else None
+    exact = None if frame.has_alpha else palette_of(visible, most=MOST_COLORS)
     return exact if exact is not None and exact.is_exact else palette_of(visible, most=MOST_COLORS - 1)
 
 
