@@ -148,6 +148,7 @@ class DecoderProcess(_Looks):
                 code = _exit_code(process)
             except BaseException:
                 process.kill()  # in the middle of an answer; the next question needs a fresh one
+                process.wait()
                 raise
             finally:
                 if process.poll() is not None:

@@ -273,8 +273,8 @@ def running(folder: Path, out: Path, weights: Path, *options: str) -> subprocess
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_keeps_finished_files_and_no_others(tmp_path: Path, weights: Path, number: int, code: int) -> None:
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_keeps_finished_files_and_no_others(tmp_path: Path, weights: Path, number: str, code: int) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     for place in range(80):
@@ -282,7 +282,7 @@ def test_a_signal_keeps_finished_files_and_no_others(tmp_path: Path, weights: Pa
     process = running(folder, out, weights)
     while process.poll() is None and len(list(out.glob("*.png"))) < 3:
         time.sleep(0.01)
-    process.send_signal(number)
+    process.send_signal(getattr(signal, number))
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == code, stderr
     assert b"Traceback" not in stderr

@@ -207,16 +207,14 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
                 if not arrived.code:  # else whatever was raised on the way out is its consequence
                     code = _told(error, verbose=bool(kwargs.get("verbose")))
                 else:
-                    print_error(f"{_ENDED[arrived.code]}; finished files stay")
+                    ended = "interrupted" if arrived.code == INTERRUPTED else "terminated"
+                    print_error(f"{ended}; finished files stay")
                     code = arrived.code
             else:
                 return
         raise typer.Exit(code)
 
     return guarded
-
-
-_ENDED = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
 
 
 def _told_apart(function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a command works: unwind once, and never in the middle of unwinding."""
+"""Ctrl-C, SIGTERM and SIGHUP while a command works: unwind once, and never in the middle of unwinding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived: unwind like Ctrl-C, so that temporary files go."""
+    """SIGTERM or SIGHUP arrived: unwind like Ctrl-C, so that temporary files go."""
 
 
 class Interruptions:
@@ -42,9 +42,9 @@ class Interruptions:
         os._exit(INTERRUPTED)
 
     def terminated(self, number: int, frame: FrameType | None) -> None:
-        """The handler of SIGTERM."""
+        """The handler of SIGTERM, and of SIGHUP, which comes when the terminal is closed."""
         if not self.code:
-            self.code = TERMINATED
+            self.code = 128 + number
             raise Terminated
 
 
@@ -55,13 +55,14 @@ def _say(text: str) -> None:
 
 @contextmanager
 def handled() -> Iterator[Interruptions]:
-    """Handle both signals inside; outside is as it was."""
+    """Handle these signals inside; outside is as it was."""
     here = Interruptions()
     if threading.current_thread() is not threading.main_thread():
         yield here
         return
     before = {}
-    for name, handler in (("SIGINT", here.interrupted), ("SIGTERM", here.terminated)):
+    wanted = (("SIGINT", here.interrupted), ("SIGTERM", here.terminated), ("SIGHUP", here.terminated))
+    for name, handler in wanted:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, handler)
