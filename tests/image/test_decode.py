@@ -98,6 +98,19 @@ def test_sixteen_bits_stay_sixteen_bits_exactly(format: str, gray: bool, alpha: 
         assert np.array_equal(got.alpha, made.alpha)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_fourth_channel_of_a_tiff_that_does_not_say_what_it_is_is_alpha(tmp_path: Path, kind: type) -> None:
+    import cv2
+
+    values: Any = np.random.default_rng(0).integers(0, np.iinfo(kind).max, (12, 16, 4)).astype(kind)
+    assert cv2.imwrite(str(tmp_path / "opencv.tif"), values)
+    assert decode.probe(tmp_path / "opencv.tif").alpha
+    got = decode.read(tmp_path / "opencv.tif")
+    assert got.alpha is not None
+    assert np.array_equal(got.alpha, values[..., 3])
+    assert np.array_equal(got.pixels, values[..., 2::-1])
+
+
 def test_an_interlaced_png_of_sixteen_bits_is_exact() -> None:
     got = decode.read(FILES / "cs3n2c16.png")
     with Image.open(FILES / "cs3n2c16.png") as image:

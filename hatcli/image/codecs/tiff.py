@@ -24,6 +24,7 @@ STRIP_OFFSETS, SAMPLES, ROWS, STRIP_LENGTHS, PLANAR, PREDICTOR, EXTRA, FORMAT = 
 FILL_ORDER, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_LENGTHS, XMP = 266, 322, 323, 324, 325, 700
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 ASSOCIATED, UNASSOCIATED = 1, 2  # alpha that the colours have been multiplied by, and straight alpha
+_STRAIGHT = ((UNASSOCIATED,), ())  # where nothing is said, as OpenCV writes it, Pillow reads 8 bits as alpha, too
 _DEFLATE = (8, 32946)
 _PLACES = {STRIP_OFFSETS, STRIP_LENGTHS, TILE_OFFSETS, TILE_LENGTHS}
 _STORAGE = {WIDTH, HEIGHT, COMPRESSION, ROWS, PREDICTOR, FILL_ORDER, TILE_WIDTH, TILE_LENGTH}
@@ -150,7 +151,7 @@ class TiffReader(Reader):
             return shape
         if not self.page.is_gray_alpha:
             return replace(shape, bits=16)
-        has_alpha = self.page.numbers(EXTRA)[:1] in ((ASSOCIATED,), (UNASSOCIATED,))
+        has_alpha = self.page.numbers(EXTRA)[:1] in ((ASSOCIATED,), *_STRAIGHT)
         return replace(shape, bits=16, alpha=has_alpha)
 
     def stored_bits(self) -> int:
@@ -203,7 +204,7 @@ def _settled_alpha(array: NDArray[np.uint16], page: Page) -> NDArray[np.uint16]:
     extra = page.numbers(EXTRA)[:1]
     if extra == (ASSOCIATED,):
         return samples.straightened(array)
-    return array if extra == (UNASSOCIATED,) else array[..., :-1]
+    return array if extra in _STRAIGHT else array[..., :-1]
 
 
 def _rgb(page: Page) -> NDArray[np.uint16]:
