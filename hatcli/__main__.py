@@ -35,7 +35,14 @@ def main() -> None:
     from hatcli.cli import app, quick
 
     quick.prepare(sys.argv[1:])
-    app(prog_name="hat")
+    try:
+        app(prog_name="hat")
+    except SystemExit as ended:
+        if (
+            ended.code == _INTERRUPTED
+        ):  # one more Ctrl-C changes nothing in Python's last steps
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise
 
 
 def _end_quietly_when_interrupted() -> None:

@@ -173,7 +173,7 @@ def test_help_breaks_nothing_inside_a_word_at_60_columns(monkeypatch: pytest.Mon
     told = " ".join(parameter.annotation.__metadata__[0].help or "" for parameter in parameters)
     assert "transparency:" in told.lower()
     assert set(told.split()) <= words
-    assert "<str>" not in shown
+    assert "<str>" not in shown.split("Options", 1)[1]  # older Typers show it of the argument
 
 
 @pytest.mark.parametrize(
