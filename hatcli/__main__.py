@@ -38,9 +38,7 @@ def main() -> None:
     try:
         app(prog_name="hat")
     except SystemExit as ended:
-        if (
-            ended.code == _INTERRUPTED
-        ):  # one more Ctrl-C changes nothing in Python's last steps
+        if ended.code == _INTERRUPTED:  # one more Ctrl-C changes nothing in Python's last steps
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise
 
