@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import signal
@@ -52,6 +53,7 @@ def _end_quietly_when_interrupted() -> None:
 
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in the background of a script
         signal.signal(signal.SIGINT, end)
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # all is done: the code is not to become another
 
 
 def _fill_closed_streams() -> None:

@@ -124,7 +124,9 @@ class _Outputs:
         factor, width, height, container = target.scale, 0, 0, "PNG"
         templated = any(field in naming.template for field in ("{width}", "{height}", "{model}"))
         ending_known = naming.format is not None or file.relative.suffix != ""
-        if file.path is not None and (templated or target.is_size or not ending_known):
+        if file.path is None or streams.is_stream(file.path):
+            self._check_unseen(file)
+        elif templated or target.is_size or not ending_known:
             try:
                 info = self.look(file.path)
                 suited = suited.suited(info.width, info.height, jpeg_quality=info.jpeg_quality, target=target)
@@ -140,3 +142,15 @@ class _Outputs:
         )
         parent = self.folder / file.relative.parent if self.folder is not None else (file.path or Path()).parent
         return parent / name
+
+    def _check_unseen(self, file: InputFile) -> None:
+        """Refuse names that depend on a picture which is known only when it is read."""
+        needed = ["{width}", "{height}"]
+        needed += ["{scale}"] if self.plan.target.is_size else []
+        needed += ["{model}"] if self.upscaler.model is None else []
+        for field in needed:
+            if field in self.naming.template:
+                raise UsageError(
+                    f"{file.label} is known when it is read, too late for a name with {field}",
+                    hint="name the result with -o out.png, or add --suffix _large",
+                )

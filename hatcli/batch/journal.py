@@ -16,6 +16,7 @@ now, simply means that the work is done again. Lines:
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -227,7 +228,10 @@ class Journal(Records):
 
     def _append_text(self, text: str) -> None:
         assert self._file is not None, "the journal is not open"
+        assert self._folder is not None, "the journal is not open"
         try:
+            if self._folder.status(NAME) is None:  # nobody would know of the results that are still to come
+                raise FolderGoneError(errno.ENOENT, "the journal was removed", str(self.path))
             self._file.write(text.encode("ascii"))
             self._file.flush()
             os.fsync(self._file.fileno())

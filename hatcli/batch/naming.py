@@ -37,7 +37,7 @@ class Naming:
         for template in (self.suffix, self.name or ""):
             if "/" in template or "\\" in template or "\0" in template:
                 raise UsageError(f"{template!r} names a folder, not a file", hint="folders go into --output")
-            if not _is_template(template):
+            if not _is_template(template) or not (self.name is None or self.name.strip(". ")):
                 fields = " ".join(f"{{{name}}}" for name in FIELDS)
                 raise UsageError(f"{template!r} is not a name template", hint=f"fields: {fields}")
 

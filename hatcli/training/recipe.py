@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +99,8 @@ class Recipe:
     ocab: bool | None = None
 
     def __post_init__(self) -> None:
+        if not math.isfinite(self.minutes):
+            raise UsageError(f"{self.minutes:g} minutes are no time budget", hint="try --minutes 60")
         if self.minutes <= 0 and self.steps <= 0:
             raise UsageError("a training run needs an end", hint="give --minutes or --steps")
         if self.batch < 1 or self.patch < 8:

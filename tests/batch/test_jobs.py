@@ -21,11 +21,16 @@ from hatcli.upscaling.upscaler import Upscaler
 
 
 def planned(
-    *inputs: Path, output: Path | str | None = None, format: str | None = None, follow_links: bool = False
+    *inputs: Path | str,
+    output: Path | str | None = None,
+    format: str | None = None,
+    follow_links: bool = False,
+    naming: Naming | None = None,
+    target: Target | None = None,
 ) -> tuple[list[Job], Found]:
-    naming = Naming(format=format)
+    naming = naming or Naming(format=format)
     found = find([str(path) for path in inputs], recursive=True, naming=naming, follow_links=follow_links)
-    plan = Plan(Target(scale=2), format=format)
+    plan = Plan(target or Target(scale=2), format=format)
     upscaler = Upscaler({2: Doubling()}, choice=choose("cpu", "fp32"))
     given = None if output is None else str(output)
     return plan_jobs(found, given, naming, plan, upscaler, look=decode.probe), found
@@ -71,3 +76,22 @@ def test_nothing_is_written_beside_pictures_behind_links(tmp_path: Path) -> None
         planned(tmp_path / "in", follow_links=True)
     jobs, _ = planned(tmp_path / "in", output=tmp_path / "out", follow_links=True)
     assert [job.output for job in jobs] == [tmp_path / "out" / "a_x2.png", tmp_path / "out" / "link" / "b_x2.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("kind", ["stdin", "pipe"])
+def test_what_is_read_but_once_never_gets_a_name_that_guesses(tmp_path: Path, kind: str) -> None:
+    given = "-" if kind == "stdin" else str(tmp_path / "63")
+    if kind == "pipe":
+        os.mkfifo(given)
+    other, out = small_png(tmp_path / "b.png"), tmp_path / "out"
+    stem = "stdin" if kind == "stdin" else "63"
+    for target in (Target(), Target(scale=2)):
+        assert outputs(planned(given, other, output=out, target=target)[0])[0] == f"{stem}_x2.png"
+    for naming, target in ((Naming(), Target(width=50)), (Naming(name="{stem}_{width}"), Target(scale=2))):
+        with pytest.raises(UsageError, match="known when it is read"):
+            planned(given, other, output=out, target=target, naming=naming)
+    assert outputs(planned(given, other, output=out, target=Target(width=50), naming=Naming("_big"))[0]) == [
+        f"{stem}_big.png",
+        "b_big.png",
+    ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hatcli.atomic import sweep
+from hatcli.atomic import VanishedError, sweep
 from hatcli.batch.journal import NAME, Journal, stamp_file
 from hatcli.errors import OutputError, UsageError
 
@@ -165,6 +165,18 @@ def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
     first.close()
     second.open()
     second.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no open files")
+def test_nothing_is_made_any_more_when_the_journal_was_removed(made: tuple[Path, Path]) -> None:
+    source, output = made
+    journal = again(output)
+    journal.open()
+    (output.parent / NAME).unlink()  # as `rm -rf` does before it finds that the folder is not empty any more
+    with pytest.raises(VanishedError, match="was removed"):
+        journal.record(output, source, origin=stamp_file(source), made=stamp_file(output))
+    journal.close()
+    assert not (output.parent / NAME).exists()
 
 
 def test_a_folder_that_cannot_be_is_an_output_error(tmp_path: Path) -> None:

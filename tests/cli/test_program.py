@@ -142,6 +142,14 @@ def test_ctrl_c_early_leaves_no_traceback(photo: Path, weights: Path, wait: floa
 
 
 @posix
+def test_ctrl_c_while_python_itself_ends_changes_no_exit_code() -> None:
+    late = "import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.SIGINT)"  # runs after hat's own
+    program = f"{late}; import sys; sys.argv[1:] = ['--version']; from hatcli.__main__ import main; main()"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+@posix
 def test_ctrl_c_five_times_leaves_no_traceback(photo: Path, weights: Path) -> None:
     for number in range(60):
         Image.new("RGB", (64, 64), (number, 9, 9)).save(photo.with_name(f"{number:03}.png"))
@@ -208,6 +216,10 @@ def test_a_factor_may_be_written_as_people_do(photo: Path, weights: Path, scale:
         (["https://example.org/a.png"], "https://example.org/a.png is a URL", "curl"),
         (["photo.png", "photo2.png", "-o", "z.png"], "one file z.png", "z.png/"),
         (["photo.png", "-j", "0"], "--jobs", "default"),
+        (["photo.png", "--threads", "0"], "--threads must be from 1 to 1024", "one a core"),
+        (["photo.png", "--threads", "100000"], "--threads must be from 1 to 1024", "one a core"),
+        (["photo.png", "--name", ""], "a name template", "{stem}"),
+        (["photo.png", "--name", "."], "a name template", "{stem}"),
     ],
 )
 def test_what_newcomers_type_is_understood(photo: Path, weights: Path, words: list[str], error: str, hint: str) -> None:

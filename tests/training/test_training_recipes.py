@@ -47,6 +47,12 @@ def test_the_papers_recipes_have_the_papers_numbers() -> None:
             assert (recipe.decay, recipe.warmup, recipe.schedule) == (0.5, 0, "multistep")
 
 
+@pytest.mark.parametrize("minutes", [float("nan"), float("inf")])
+def test_a_time_budget_that_is_no_number_is_refused(minutes: float) -> None:
+    with pytest.raises(UsageError, match="minutes are no time budget"):
+        read_recipe("hat-t").recipe(minutes=minutes)
+
+
 def test_changes_win_over_the_file_and_none_changes_nothing() -> None:
     recipe = read_recipe("hat-t").recipe(steps=5, batch=3, patch=None, cab=False)
     assert (recipe.steps, recipe.batch, recipe.patch) == (5, 3, 32)

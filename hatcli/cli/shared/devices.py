@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from hatcli.errors import UsageError
@@ -26,6 +27,9 @@ def run_settings(
     return Settings(tile=side, overlap=overlap, ensemble=tta, alpha=alpha, keep_color=keep_color, max_memory=memory)
 
 
+MOST_THREADS = 1024  # far more than help; a system may start some thousands, and PyTorch all that it is told
+
+
 def choose_device(device: str, precision: str, threads: int | None) -> DeviceChoice:
     """Device and precision; sets PyTorch's threads if asked."""
     import torch
@@ -33,7 +37,9 @@ def choose_device(device: str, precision: str, threads: int | None) -> DeviceCho
     from hatcli.upscaling.device import choose
 
     if threads is not None:
-        if threads < 1:
-            raise UsageError("--threads must be at least 1")
+        if not 1 <= threads <= MOST_THREADS:
+            raise UsageError(
+                f"--threads must be from 1 to {MOST_THREADS}", hint=f"without it, one a core: {os.cpu_count()} here"
+            )
         torch.set_num_threads(threads)
     return choose(device, precision)
