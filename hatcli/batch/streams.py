@@ -96,7 +96,7 @@ def _joined(chunks: Iterator[bytes], *, name: str, most: int) -> bytes:
     for chunk in chunks:
         size += len(chunk)
         if size > most:
-            hint = "raise the limit on pixels if it can be trusted"
+            hint = "raise --max-megapixels, if it can be trusted"
             raise InputError(f"cannot read {name}: it is larger than {most / 1e9:.2f} GB", hint=hint)
         parts.append(chunk)
     return b"".join(parts)

@@ -166,8 +166,7 @@ def _told_size(file: BinaryIO) -> int:
 def _within(parts: list[bytes], most: int, name: str) -> list[bytes]:
     if sum(len(part) for part in parts) <= most:
         return parts
-    hint = "raise the limit on pixels if the file can be trusted"
-    raise InputError(f"cannot read {name}: it is larger than {most / 1e9:.1f} GB", hint=hint)
+    raise InputError(f"cannot read {name}: it is larger than {most / 1e9:.1f} GB", hint=opening.RAISE_LIMIT)
 
 
 def _refused(name: str, error: OSError) -> InputError:

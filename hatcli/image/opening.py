@@ -24,7 +24,7 @@ _PLUGINS = {
 MOST_FRAMES = 10_000  # in a file; beyond them the others are not looked at
 _DNG_VERSION, _SUB_DIRECTORIES, _NEW_SUBFILE_TYPE, _REDUCED = 50706, 330, 254, 1
 _WARNINGS_FROM = r"PIL\b"
-_RAISE_LIMIT = "raise the limit on pixels if the file can be trusted"
+RAISE_LIMIT = "hat upscale --max-megapixels opens larger files, if they can be trusted"
 
 _limit_lock = threading.Lock()
 _limits: list[int] = []  # what the decodes now running ask for beyond Pillow's own limit
@@ -54,7 +54,7 @@ def check_pixels(size: tuple[int, int], *, name: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise InputError(
             f"cannot read {name}: {width} x {height} pixels are over the limit of {max_pixels / 1e6:.1f} megapixels",
-            hint=_RAISE_LIMIT,
+            hint=RAISE_LIMIT,
         )
 
 
@@ -69,7 +69,7 @@ def explained(name: str, format: str) -> Iterator[None]:
     except HatError:
         raise
     except Image.DecompressionBombError as error:
-        raise InputError(f"cannot read {name}: it claims more pixels than the limit", hint=_RAISE_LIMIT) from error
+        raise InputError(f"cannot read {name}: it claims more pixels than the limit", hint=RAISE_LIMIT) from error
     except MemoryError as error:
         raise InputError(f"cannot read {name}: decoding it needs more memory than there is") from error
     except Exception as error:

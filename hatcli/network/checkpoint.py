@@ -185,6 +185,8 @@ def _depths(state: dict[str, Tensor]) -> tuple[int, ...]:
         parts = key.split(".")
         if parts[0] == "layers" and "blocks" in parts:
             blocks.setdefault(int(parts[1]), set()).add(int(parts[parts.index("blocks") + 1]))
+    if blocks and max(blocks) + 1 != len(blocks):
+        raise ValueError(f"it has {len(blocks)} residual groups, one of them numbered {max(blocks)}")
     for group, numbers in blocks.items():
         if max(numbers) + 1 != len(numbers):
             raise ValueError(f"layers.{group} has {len(numbers)} blocks, one of them numbered {max(numbers)}")

@@ -88,8 +88,9 @@ def test_no_more_is_taken_than_a_picture_may_hold(tmp_path: Path, monkeypatch: p
         with open(given) as piped:
             monkeypatch.setattr(sys, "stdin", piped)
             feeding = feed(lambda: taken, gigabyte, piece=1 << 20, pause=0)
-            with pytest.raises(InputError, match="stdin: it is larger than"):
+            with pytest.raises(InputError, match="stdin: it is larger than") as caught:
                 streams.read_stdin(most=3_000_000)
+            assert "--max-megapixels" in (caught.value.hint or "")
     feeding.join(20)
     assert not feeding.is_alive()
 

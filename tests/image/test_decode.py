@@ -309,7 +309,7 @@ def test_a_picture_above_the_limit_is_refused_and_the_limit_can_be_raised(monkey
     data = saved(noise(20, 20, 3), "PNG")
     error = refused(data, max_pixels=399)
     assert "20 x 20" in error.message
-    assert error.hint is not None
+    assert "--max-megapixels" in (error.hint or "")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)  # as if these 400 pixels were more than Pillow allows
     monkeypatch.setattr(opening, "_own_limit", 50)
     assert decode.decode(data, max_pixels=400).width == 20

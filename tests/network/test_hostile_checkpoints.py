@@ -141,7 +141,7 @@ def replaced(key: str, make: Callable[[Tensor], Tensor]) -> Callable[[State], St
         (replaced("relative_position_index_OCA", lambda t: t.bool()), "other position indices"),
         (replaced("conv_first.weight", lambda t: t.sum()), "whole HAT"),
         (lambda state: {**state, "layers.0.residual_group.blocks.3000000.norm1.weight": torch.zeros(1)}, "3000000"),
-        (lambda state: {**state, "layers.7000000.residual_group.blocks.0.norm1.weight": torch.zeros(1)}, "whole HAT"),
+        (lambda state: {**state, "layers.7000000.residual_group.blocks.0.norm1.weight": torch.zeros(1)}, "7000000"),
         (lambda state: {**state, f"layers.0.blocks.{'9' * 9000}.a": torch.zeros(1)}, "whole HAT"),
         (lambda state: {**state, "layers.0.blocks": torch.zeros(1)}, "whole HAT"),
         (lambda state: {**state, "odd\n\x1b[31mname": torch.zeros(1)}, "no HAT has"),
