@@ -23,7 +23,7 @@ PICTURES = 200
 
 def start(folder: Path, out: Path, weights: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "hatcli", "upscale", str(folder), "-o", str(out), "-n", str(weights), "--quiet"]
-    return subprocess.Popen([*command, "--cpu", "--threads", "1"])
+    return subprocess.Popen([*command, "--cpu", "--threads", "1", "-j", "3"])
 
 
 def contents(out: Path) -> dict[str, bytes]:
