@@ -36,12 +36,7 @@ def main() -> None:
     from hatcli.cli import app, quick
 
     quick.prepare(sys.argv[1:])
-    try:
-        app(prog_name="hat")
-    except SystemExit as ended:
-        if ended.code == _INTERRUPTED:  # one more Ctrl-C changes nothing in Python's last steps
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise
+    app(prog_name="hat")
 
 
 def _end_quietly_when_interrupted() -> None:

@@ -99,7 +99,7 @@ def test_a_tree_is_mirrored_and_other_files_are_counted(tmp_path: Path, weights:
     written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png"))
     assert written == [str(Path(place)) for place in ("a_x2.png", "sub/b_x2.png", "sub/deep/c_x2.png")]
     assert "3 done" in result.stderr
-    assert "1 other files passed over" in result.stderr
+    assert "1 other file passed over" in result.stderr
 
 
 def test_two_inputs_that_would_give_one_output_are_refused(tmp_path: Path, weights: Path) -> None:

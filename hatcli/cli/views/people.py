@@ -107,7 +107,8 @@ class People:
         words = [f"{counts['done']} done"]
         words += [f"{counts[status]} {status}" for status in ("skipped", "failed") if counts[status]]
         words += [f"{left} not started"] if left else []
-        words += [f"{batch.found.passed_over} other files passed over"] if batch.found.passed_over else []
+        passed_over = batch.found.passed_over
+        words += [f"{passed_over} other file{'s' * (passed_over != 1)} passed over"] if passed_over else []
         used = ", ".join(tally.models) or batch.opened.name
         self._console.say(
             f"{', '.join(words)} in {length(seconds)}, {tally.pixels / 1e6 / max(seconds, 1e-9):.2f} MP/s in, "
