@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
 LOWEST = 19
+_THREADS = Path("/proc/self/task")  # Linux, where every thread has a priority of its own
 ON_BATTERY = 10  # what a run takes off its own priority when nobody said anything
 
 
@@ -19,7 +22,7 @@ def on_battery() -> bool:
 
 
 def lower_priority(nice: int | None) -> int:
-    """Let other programs go first, from here on and in threads started after; what was taken off, 0 to 19.
+    """Let other programs go first, in every thread there is and will be; what was taken off, 0 to 19.
 
     Args:
         nice: as in nice(1): 0 leaves the priority as it is, 19 takes only what nobody else wants. None: 10 when the
@@ -33,4 +36,13 @@ def lower_priority(nice: int | None) -> int:
         psutil.Process().nice(idle if wanted > ON_BATTERY else below)
     else:
         os.nice(wanted)
+        _lower_other_threads(os.getpriority(os.PRIO_PROCESS, 0))
     return wanted
+
+
+def _lower_other_threads(level: int) -> None:
+    """Those that libraries started while they were imported."""
+    for thread in _THREADS.iterdir() if _THREADS.is_dir() else ():
+        with suppress(OSError):  # it has ended meanwhile
+            if os.getpriority(os.PRIO_PROCESS, int(thread.name)) < level:
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), level)
