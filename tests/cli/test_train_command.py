@@ -202,7 +202,7 @@ def test_another_number_of_threads_is_told_and_none_means_the_runs_own(folder: P
     assert "--threads" not in train(folder, *two, "--steps", 2).output
     assert torch.load(output.with_suffix(".state"), weights_only=True)["workers"] == 2
     assert "had --threads 2 until here and has 1 now" in train(folder, *two, "--steps", 3, "--threads", 1).output
-    assert "--threads must be at least 1" in refused(train(folder, *two, "--steps", 4, "--threads", 0), 2)
+    assert "--threads must be from 1 to" in refused(train(folder, *two, "--steps", 4, "--threads", 0), 2)
 
 
 def test_help_names_the_choices_that_there_are() -> None:
