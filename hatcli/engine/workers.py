@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
@@ -75,15 +76,18 @@ class Workers:
 
     def alone(self, steps: Generator[Part, None, T]) -> Generator[Part, None, T]:
         """The steps with PyTorch's own threads at rest: they would spin beside the workers, waiting for work."""
-        return steps if self.cores == 1 else within(steps, self._one_torch_thread)
+        return steps if self.cores == 1 else within(steps, partial(torch_threads, 1))
 
-    @contextmanager
-    def _one_torch_thread(self) -> Iterator[None]:
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(self.cores)
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """PyTorch's own threads in this one, for the length of the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @functools.cache

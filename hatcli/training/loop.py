@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from hatcli.engine.workers import torch_threads
 from hatcli.training.data import AnyPair
 from hatcli.training.learners import learner
 from hatcli.training.recipe import Recipe
 from hatcli.training.schedule import learning_rate
 from hatcli.training.state import TrainingState, not_finite
 from hatcli.training.validation import mean_psnr
-from hatcli.training.workers import torch_threads
 
 
 @dataclass(frozen=True)

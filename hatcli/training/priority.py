@@ -9,7 +9,6 @@ from pathlib import Path
 
 import psutil
 
-LOWEST = 19
 _THREADS = Path("/proc/self/task")  # Linux, where every thread has a priority of its own
 ON_BATTERY = 10  # what a run takes off its own priority when nobody said anything
 

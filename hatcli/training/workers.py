@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hatcli.engine import malloc
+from hatcli.engine.workers import torch_threads
 from hatcli.network.blocks import DropPath
 from hatcli.network.hat import HAT
 from hatcli.training import attention
@@ -83,17 +83,6 @@ class Workers:
         loss = F.l1_loss(output.float(), high) * share
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """PyTorch's own threads in this one, for the length of the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _alone(task: Callable[[], Tensor]) -> Tensor:

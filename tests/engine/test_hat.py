@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -14,20 +11,11 @@ from torch import Tensor
 
 from hatcli.engine.hat import BandedHAT
 from hatcli.engine.rows import bands
+from hatcli.engine.workers import torch_threads
 from hatcli.network import checkpoint
 from hatcli.network.config import preset
 from hatcli.network.hat import HAT
 from hatcli.progress import drive
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def plain(network: HAT, image: Tensor) -> Tensor:

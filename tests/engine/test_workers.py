@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hatcli.engine.hat import BandedHAT
-from hatcli.engine.workers import MOST_WORKERS, Workers
+from hatcli.engine.workers import MOST_WORKERS, Workers, torch_threads
 from hatcli.network.config import HATConfig
 from hatcli.network.hat import HAT
 from hatcli.progress import drive
@@ -20,10 +20,8 @@ from hatcli.progress import drive
 @pytest.fixture(autouse=True)
 def threads() -> Iterator[int]:
     """Two threads whatever the machine, and its own number again afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield 2
-    torch.set_num_threads(before)
+    with torch_threads(2):
+        yield 2
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 8, 11, 12, 16, 64, 100])

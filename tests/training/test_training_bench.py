@@ -8,6 +8,7 @@ import time
 import pytest
 import torch
 
+from hatcli.engine.workers import torch_threads
 from hatcli.evaluation.speed import product_rate
 from hatcli.network.attention import WindowProjection, attend
 from hatcli.network.config import preset
@@ -15,7 +16,7 @@ from hatcli.network.hat import HAT
 from hatcli.training.loop import patch_flops
 from hatcli.training.optimizers import Optimizers
 from hatcli.training.recipe import Recipe
-from hatcli.training.workers import Workers, torch_threads
+from hatcli.training.workers import Workers
 
 RECIPE = Recipe(steps=1, batch=16)
 

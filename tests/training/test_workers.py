@@ -11,10 +11,11 @@ from support.networks import lively, tiny
 from support.training_data import RECIPE, fresh, weights_equal, write_pictures
 from torch.nn import functional as F
 
+from hatcli.engine.workers import torch_threads
 from hatcli.network.hat import HAT
 from hatcli.training.data import AnyPair, load_pairs, picture_files
 from hatcli.training.loop import Pace, train
-from hatcli.training.workers import Workers, torch_threads
+from hatcli.training.workers import Workers
 
 BATCH = dataclasses.replace(RECIPE, batch=5, steps=8)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hatcli.engine.hat import BandedHAT
 from hatcli.engine.memory import FIXED
+from hatcli.engine.workers import torch_threads
 from hatcli.errors import HatError, MemoryLimitError, UsageError
 from hatcli.image.picture import Picture, Samples, to_tensor
 from hatcli.image.resample import resize_tensor
@@ -361,10 +362,8 @@ def test_little_memory_means_small_tiles_and_the_same_picture() -> None:
 
 @pytest.fixture(autouse=True)
 def _few_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(1):
+        yield
 
 
 @pytest.mark.parametrize("target", [Target(), Target(scale=4), Target(scale=3), Target(width=77), Target(scale=1.3)])

@@ -164,8 +164,8 @@ def machine_limit(state: TrainingState) -> float:
     """What the run's device reaches in fp32 with the run's threads, in GFLOP/s."""
     import torch
 
+    from hatcli.engine.workers import torch_threads
     from hatcli.evaluation.speed import MATRIX, product_rate
-    from hatcli.training.workers import torch_threads
 
     if state.device.type != "cpu":
         return product_rate(state.device, torch.float32, side=MATRIX)
