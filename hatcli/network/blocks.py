@@ -126,6 +126,7 @@ class OCAB(WindowProjection):
         dim, window, overlap = config.embed_dim, config.window_size, config.overlap_window
         super().__init__(dim, num_heads, (window + overlap - 1) ** 2, qkv_bias=config.qkv_bias)
         self.window_size, self.overlap_window = window, overlap
+        self.overlapping = overlapping_windows  # training may put a way with faster gradients in its place
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, int(dim * config.mlp_ratio))
@@ -139,7 +140,7 @@ class OCAB(WindowProjection):
         """`[B, H, W, C]` to the same; `index` is `cross_attention_index`."""
         query, keys_values = torch.split(self.qkv(self.norm1(x)), [self.dim, 2 * self.dim], dim=-1)
         padded = F.pad(keys_values, (0, 0, *(self.halo,) * 4))
-        larger = overlapping_windows(padded, self.window_size, self.overlap_window).flatten(3, 4)
+        larger = self.overlapping(padded, self.window_size, self.overlap_window).flatten(3, 4)
         key, value = (self.by_heads(part) for part in larger.chunk(2, dim=-1))
         query = self.by_heads(partition(query, self.window_size))
         attended = self.attend(query, key, value, self.position_bias(index), scale=self.scale)

@@ -26,7 +26,7 @@ class Workers:
     threads rest, since they would wait for each other at every product. The same `count` gives the same bits; another
     one differs by rounding. Stochastic depth draws from `seed`, the step and the worker alone.
 
-    With `precision` "fp32" attention is `training.attention`'s; "bf16" is autocast, whose attention PyTorch computes.
+    Attention is `training.attention`'s; with `precision` "bf16" it and all products run under autocast.
     """
 
     def __init__(self, model: HAT, count: int, *, precision: str = "fp32", seed: tuple[int, ...] = (0,)) -> None:
@@ -36,9 +36,8 @@ class Workers:
             self.count = 1  # what is computed again must draw again, which only PyTorch's own random numbers can
         malloc.keep_freed_memory()
         self.networks = [model, *(_twin(model) for _ in range(self.count - 1))]
-        if precision == "fp32":
-            for network in self.networks:
-                attention.use_in(network)
+        for network in self.networks:
+            attention.use_in(network)
         self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="hat-train") if self.count > 1 else None
 
     def learn(self, low: Tensor, high: Tensor, *, step: int) -> Tensor:
