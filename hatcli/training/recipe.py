@@ -10,6 +10,7 @@ from typing import Any
 from hatcli.errors import UsageError, WeightsError
 from hatcli.network.config import HATConfig, preset
 from hatcli.training.degradations import DEGRADATIONS
+from hatcli.training.losses import LOSSES
 
 NETWORK_FIELDS = (  # of HATConfig, that a recipe may set instead of its preset
     "embed_dim", "depths", "num_heads", "window_size", "overlap_ratio", "compress_ratio", "squeeze_factor",
@@ -22,6 +23,7 @@ CHOICES = {
     "precision": ("fp32", "bf16"),
     "initial": ("bilinear", "random"),
     "degradation": tuple(DEGRADATIONS),
+    "loss": tuple(LOSSES),
 }
 
 
@@ -56,6 +58,7 @@ class Recipe:
         drop_path: stochastic depth of the last block; None for the preset's.
         candidates: places drawn for each patch, of which the one with the most detail is taken; 1 draws just one.
         detail_share: the share of patches, 0..1, whose place is chosen so; the others are anywhere.
+        loss: "l1", "l2" or "charbonnier", see `training.losses`.
         seed: of the patches and of new weights.
     """
 
@@ -83,6 +86,7 @@ class Recipe:
     degradation: str = "none"
     candidates: int = 1
     detail_share: float = 1.0
+    loss: str = "l1"
     seed: int = 0
     drop_path: float | None = None
     embed_dim: int | None = None
