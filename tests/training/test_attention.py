@@ -103,11 +103,11 @@ def test_a_bias_learns_exactly_from_thousands_of_windows_in_bf16() -> None:
     """Its gradient is a sum over all of them, which bf16 cannot hold: 8 bits of it end after 256 equal terms."""
     torch.manual_seed(0)
     wide = inputs(torch.float64, windows=4000)
-    narrow = [value.detach().to(torch.bfloat16).requires_grad_() for value in wide[:3]]
+    query, key, value = (part.detach().to(torch.bfloat16).requires_grad_() for part in wide[:3])
     bias = wide[3].detach().float().requires_grad_()
     grown = torch.rand(4000, QUERIES, HEADS, CHANNELS, dtype=torch.float64)
     window_attention(*wide, scale=0.3).backward(grown)  # type: ignore[no-untyped-call]
-    window_attention(*narrow, bias, scale=0.3).backward(grown.to(torch.bfloat16))  # type: ignore[no-untyped-call]
+    window_attention(query, key, value, bias, scale=0.3).backward(grown.to(torch.bfloat16))  # type: ignore[no-untyped-call]
     assert bias.grad is not None
     assert wide[3].grad is not None
     assert (bias.grad - wide[3].grad).abs().max() < 0.01 * wide[3].grad.abs().max()
