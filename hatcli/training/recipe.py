@@ -108,7 +108,7 @@ class Recipe:
         if self.minutes <= 0 and self.steps <= 0:
             raise UsageError("a training run needs an end", hint="give --minutes or --steps")
         if self.batch < 1 or self.patch < 8:
-            raise UsageError("a batch needs at least 1 patch of at least 8 pixels")
+            raise UsageError("a batch needs at least 1 patch of at least 8 pixels", hint="try --batch 8 --patch 32")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise UsageError(f"there is no {name} {getattr(self, name)!r}", hint=f"use {', '.join(known)}")
@@ -147,7 +147,7 @@ class Recipe:
             changes["drop_path_rate"] = self.drop_path
             return dataclasses.replace(base, **{name: value for name, value in changes.items() if value is not None})
         except WeightsError as error:
-            raise UsageError(error.message, hint=error.hint) from None
+            raise UsageError(error.message, hint="change what the recipe says of the network") from None
 
     def progress(self, step: int, seconds: float) -> float:
         """How far a run is, 0..1: whichever limit is nearer."""
