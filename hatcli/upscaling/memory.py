@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from hatcli.engine import Network
-from hatcli.errors import HatError
+from hatcli.errors import HatError, MemoryLimitError
 
 SMALLEST_TILE = 32  # pixels a side; below this the overlap is all there is
 LARGEST_TILE = 1 << 15  # that is looked for; no machine has room for more
@@ -53,6 +53,23 @@ def largest_tile(bytes_for: Callable[[int, int], int], budget: int, *, row_bytes
             break
         side = more
     return side
+
+
+def refuse_too_little(granted: int, needed: int) -> None:
+    """A limit the user has set is kept, or refused.
+
+    Args:
+        granted: bytes.
+        needed: bytes that the smallest tile takes.
+
+    Raises:
+        MemoryLimitError: it is less than that.
+    """
+    if granted < needed:
+        raise MemoryLimitError(
+            f"--max-memory is less than one tile of {SMALLEST_TILE} pixels takes",
+            hint=f"grant at least {-(-needed // 10**6)}MB",
+        )
 
 
 def parse_bytes(text: str) -> int:

@@ -28,6 +28,7 @@ from hatcli.upscaling.memory import (
     SMALLEST_TILE,
     is_out_of_memory,
     largest_tile,
+    refuse_too_little,
 )
 from hatcli.upscaling.networks import Networks
 from hatcli.upscaling.progress import Progress
@@ -112,11 +113,12 @@ class TileLoop:
         on_cpu = device.type == "cpu"
         held = run.held if on_cpu else 0
         budget = int(free_memory(device) * SHARE_OF_FREE) - held
+        bytes_for = self.networks.bytes_for(run.scale, run.dtype)
         if settings.max_memory is not None:
+            refuse_too_little(settings.max_memory, bytes_for(min(height, SMALLEST_TILE), min(width, SMALLEST_TILE)))
             budget = min(budget, settings.max_memory - held)
         elif on_cpu and height * width > LARGEST_WHOLE:
             budget = min(budget, EASY_BYTES)
-        bytes_for = self.networks.bytes_for(run.scale, run.dtype)
         if allowed is None and bytes_for(height, width) <= budget:
             return max(height, width)
         strip_row = 24 * width * run.scale**2 if on_cpu else 0  # a row of tiles is blended with the next

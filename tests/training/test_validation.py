@@ -9,6 +9,7 @@ import pytest
 import torch
 from support.networks import lively, tiny
 
+from hatcli.engine.opening import opened
 from hatcli.evaluation.metrics import luma, psnr
 from hatcli.image.picture import Picture, from_tensor, to_tensor
 from hatcli.network.hat import HAT
@@ -45,7 +46,8 @@ def test_what_does_not_fit_the_memory_runs_in_tiles(pair: Pair, network: HAT) ->
     choice = DeviceChoice(torch.device("cpu"), torch.float32, "")
     smallest = Upscaler({2: network}, choice=choice, settings=Settings(tile=SMALLEST_TILE, overlap=SMALLEST_TILE // 2))
     result = smallest.upscale(Picture(pixels=pair.low)).pixels
-    tiled = mean_psnr(network, [pair], max_memory=1)
+    engine = opened(network, scale=2, device=choice.device, dtype=choice.dtype)
+    tiled = mean_psnr(network, [pair], max_memory=engine.peak_bytes(SMALLEST_TILE, SMALLEST_TILE))
     assert tiled == pytest.approx(psnr(luma(result), luma(pair.high), border=2), abs=1e-6)  # type: ignore[arg-type]
     assert tiled != mean_psnr(network, [pair])
 

@@ -12,7 +12,6 @@ from support.networks import lively, tiny
 from torch import Tensor, nn
 
 from hatcli.engine.hat import BandedHAT
-from hatcli.engine.memory import FIXED
 from hatcli.engine.workers import torch_threads
 from hatcli.errors import HatError, MemoryLimitError, UsageError
 from hatcli.image.picture import Picture, Samples, to_tensor
@@ -351,10 +350,21 @@ def test_impossible_settings_are_usage_errors(values: dict[str, object]) -> None
         Settings(**values)  # type: ignore[arg-type]
 
 
+def test_a_memory_limit_below_the_smallest_tile_is_refused_with_what_is_needed() -> None:
+    starved = Upscaler({2: lively(tiny())}, choice=CPU, settings=Settings(max_memory=1000))
+    with pytest.raises(MemoryLimitError, match="less than one tile of 32 pixels") as caught:
+        starved.upscale(Picture(noise(90, 70)))
+    assert caught.value.hint is not None
+    least = int(caught.value.hint.split()[-1].removesuffix("MB"))
+    enough = Upscaler({2: lively(tiny())}, choice=CPU, settings=Settings(max_memory=least * 10**6))
+    assert enough.upscale(Picture(noise(90, 70))).pixels.shape == (180, 140, 3)
+
+
 def test_little_memory_means_small_tiles_and_the_same_picture() -> None:
     network = lively(tiny())
     pixels = noise(90, 70)
-    tight = Upscaler({2: network}, choice=CPU, settings=Settings(max_memory=FIXED + (1 << 20)))
+    room = BandedHAT(network, device=CPU.device, dtype=CPU.dtype).peak_bytes(48, 48)
+    tight = Upscaler({2: network}, choice=CPU, settings=Settings(max_memory=room))
     assert tight.tiles(70, 90, 2) > 1
     assert Upscaler({2: network}, choice=CPU).tiles(70, 90, 2) == 1
     assert tight.upscale(Picture(pixels)).pixels.shape == (180, 140, 3)
