@@ -16,7 +16,7 @@ from hatcli.image.picture import Picture, Samples
 from hatcli.image.readers import open_reader
 from hatcli.outside import NotPlainError, open_plain
 
-DEFAULT_MAX_PIXELS = 178_956_970  # where Pillow refuses, too: 13,377 squared
+DEFAULT_MAX_PIXELS = formats.MOST_PIXELS
 _HEADROOM = 64 * 2**20  # bytes a file may hold beside its pixels
 _BYTES_A_PIXEL = 16  # the most that any format read here stores
 _PIECE = 16 * 2**20  # bytes read at a time: a generous limit must cost nothing by itself
