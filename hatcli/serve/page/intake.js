@@ -4,7 +4,7 @@ import { at, button, isolated, make, named, say, set } from "./dom.js";
 import { measure } from "./measure.js";
 import * as words from "./words.js";
 
-const AT_ONCE = 2;  // uploads side by side
+const AT_ONCE = 1;  // uploads side by side; one after the other they arrive in the order they were dropped
 
 export class Intake {
   constructor(store, settings) {
@@ -22,7 +22,7 @@ export class Intake {
 
   know(limits) {
     this.limits = limits;
-    this.endings = new Set(limits.formats_in.map(name => "." + name.toLowerCase().replace(/^\./, "")));
+    this.endings = new Set(limits.suffixes);
     at("files").accept = ["image/*", ...this.endings].join(",");
     at("limits").textContent = `Up to ${words.bytes(limits.max_bytes)} and ${words.megapixels(limits.max_pixels)} each. Nothing leaves ${local() ? "this computer" : "the server"}.`;
     at("chooseServer").hidden = !limits.root;

@@ -13,7 +13,7 @@ export async function measure(file) {
 
 const word = (bytes, start, length) => String.fromCharCode(...Array.from({ length }, (_, i) => bytes.getUint8(start + i)));
 
-function png(b) { return b.getUint32(0) === 0x89504e47 ? [b.getUint32(16), b.getUint32(20)] : null; }
+function png(b) { return b.getUint32(0) === 0x89504e47 && word(b, 12, 4) === "IHDR" ? [b.getUint32(16), b.getUint32(20)] : null; }
 function gif(b) { return word(b, 0, 4) === "GIF8" ? [b.getUint16(6, true), b.getUint16(8, true)] : null; }
 function bmp(b) { return word(b, 0, 2) === "BM" ? [Math.abs(b.getInt32(18, true)), Math.abs(b.getInt32(22, true))] : null; }
 function jpeg(b) {

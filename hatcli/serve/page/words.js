@@ -4,7 +4,7 @@ export const count = (number, word) => `${number} ${word}${number === 1 ? "" : "
 export function bytes(number) {
   if (number < 1000) return `${number} bytes`;
   for (const [unit, size] of [["kB", 1e3], ["MB", 1e6], ["GB", 1e9]])
-    if (number < size * 999.5 || unit === "GB") return `${(number / size).toFixed(number < 9.95 * size ? 1 : 0)} ${unit}`;
+    if (number < size * 999.5 || unit === "GB") return `${Number((number / size).toFixed(number < 9.95 * size ? 1 : 0))} ${unit}`;
 }
 
 export const size = (width, height) => `${width} × ${height}`;
