@@ -1,7 +1,8 @@
 """What every page that shows two pictures over each other shares: slider, zoom, difference, and pictures inside it.
 
-The parts are text: `style` for the page's head, `script` an ES module with the class `Viewer`, which builds what it needs
-inside the element `#stage`. The style takes its colours from the page's `--stage`; the page brings controls of its own.
+The parts are text: `style` for the page's head, `script` an ES module with the class `Viewer`, which builds what it
+needs inside the element `#stage`. The style takes its colours from the page's `--stage`; the page brings controls of
+its own.
 """
 
 from __future__ import annotations

@@ -268,7 +268,8 @@ def large(count: int, side: int) -> list[Shown]:
 
 def test_four_models_of_2048_squared_load_and_answer_while_zooming(show: Any) -> None:
     tab = show(page(large(4, 2048), title="large"))
-    tab.wait_for_function("stage.viewer.images.every(image => image.complete && image.naturalWidth === 2048)", timeout=60_000)
+    loaded = "stage.viewer.images.every(image => image.complete && image.naturalWidth === 2048)"
+    tab.wait_for_function(loaded, timeout=60_000)
     counted = """async () => {
         let drawn = 0, running = true, longest = 0, last = performance.now();
         const count = now => {
