@@ -33,6 +33,7 @@ TITLES = {
     "WEBP": "WebP", "JPEG2000": "JPEG 2000", "TGA": "Targa", "PSD": "Photoshop", "HEIF": "HEIC", "JXL": "JPEG XL",
     "RAW": "camera raw", "EXR": "OpenEXR",
 }  # fmt: skip
+MOST_PIXELS = 178_956_970  # of a picture, unless more are asked for: where Pillow refuses, too: 13,377 squared
 HEAD = 512  # bytes `identify` wants to see
 TGA_FOOTER = b"TRUEVISION-XFILE.\0"
 
