@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,9 +37,9 @@ def _queue() -> BoundedQueue[Ready]:
 
 @dataclass(frozen=True)
 class Intake:
-    """The jobs of a run, read one after the other into `queue`."""
+    """The jobs of a run, read one after the other into `queue`; they may come while it goes on."""
 
-    jobs: list[Job]
+    jobs: Iterable[Job]
     plan: Plan
     journals: dict[Path, Journal]
     decoder: Decoder
@@ -47,8 +48,8 @@ class Intake:
 
     def read_stdin(self) -> bytes | HatError | None:
         """Stdin, if a job wants it: for the main thread, which Ctrl-C can interrupt."""
-        if all(job.source.path is not None for job in self.jobs):
-            return None
+        if not isinstance(self.jobs, Sequence) or all(job.source.path is not None for job in self.jobs):
+            return None  # jobs that are still to come are of files
         try:
             return streams.read_stdin(most=decode.most_bytes(self.plan.max_pixels))
         except HatError as error:
@@ -85,6 +86,7 @@ class Intake:
             return piped_in
         if not streams.is_stream(path):
             return path
-        patience = PIPE_PATIENCE if len(self.jobs) == 1 else PIPE_PATIENCE_AMONG_MANY
+        is_alone = isinstance(self.jobs, Sequence) and len(self.jobs) == 1
+        patience = PIPE_PATIENCE if is_alone else PIPE_PATIENCE_AMONG_MANY
         most = decode.most_bytes(self.plan.max_pixels)
         return streams.read_pipe(path, most=most, patience=patience, is_wanted=lambda: not self.queue.is_stopped)

@@ -42,8 +42,17 @@ class Running:
 
     def choice(self) -> DeviceChoice:
         """Device and precision; sets PyTorch's threads if asked."""
-        device, precision = "cpu" if self.cpu else self.device, "fp32" if self.fp32 else self.precision
-        return choose_device(device, precision, self.threads)
+        return choose_device(self.asked_device, self.asked_precision, self.threads)
+
+    @property
+    def asked_device(self) -> str:
+        """As it was typed, in one way or the other."""
+        return "cpu" if self.cpu else self.device
+
+    @property
+    def asked_precision(self) -> str:
+        """As it was typed, in one way or the other."""
+        return "fp32" if self.fp32 else self.precision
 
 
 @dataclass(frozen=True)

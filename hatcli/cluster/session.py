@@ -1,0 +1,117 @@
+"""A cluster for the length of a command: which workers it has, and a run over them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from hatcli.atomic import sweep
+from hatcli.batch import streams
+from hatcli.batch.batch import Batch
+from hatcli.batch.outcomes import Event
+from hatcli.cluster.connection import connected
+from hatcli.cluster.dispatch import run
+from hatcli.cluster.messages import Order
+from hatcli.cluster.nodes import Node, Slots, alive, slots
+from hatcli.cluster.sizes import sizes_of
+from hatcli.cluster.weights import described
+from hatcli.errors import UsageError
+from hatcli.upscaling.device import PRECISIONS, DeviceChoice, choose
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A cluster that this process is connected to."""
+
+    nodes: list[Node]
+    slots: Slots
+    say: Say
+
+    @property
+    def workers(self) -> int:
+        """How many there can be on the nodes that are there."""
+        return sum(count for _, count in self.slots.on(self.nodes))
+
+    def choice(self, precision: str) -> DeviceChoice:
+        """Device and precision of the workers."""
+        if self.slots.device == "cpu":
+            taken = choose("cpu", precision).dtype
+        elif precision == "auto":
+            taken = PRECISIONS[_precision_of_a_card()]
+        else:
+            taken = PRECISIONS[precision] if precision in PRECISIONS else choose("cpu", precision).dtype
+        workers, nodes = self.workers, len(self.nodes)
+        why = f"{workers} worker{'s' * (workers != 1)} on {nodes} node{'s' * (nodes != 1)} of a Ray cluster"
+        return DeviceChoice(torch.device(self.slots.device), taken, why)
+
+    def order(self, batch: Batch) -> Order:
+        """What workers are told of a run."""
+        return Order(
+            plan=batch.plan,
+            settings=batch.upscaler.settings,
+            weights=described(batch.opened),
+            device=self.slots.device,
+            precision=batch.upscaler.choice.precision,
+            threads=1,
+            neighbours=1,
+            folder=os.getcwd(),  # noqa: PTH109
+        )
+
+    def run(self, batch: Batch) -> Generator[Event, None, None]:
+        """A batch that is made ready, on the workers: the same events as of `batch.run.run`."""
+        from hatcli.cluster.ray_workers import RayWorkers
+
+        batch.decoder.close()  # the workers have their own
+        roots = tuple(str(root.absolute()) for root in batch.journals)
+        sources = [str(job.source.path.absolute().parent) for job in batch.jobs[:1] if job.source.path is not None]
+        workers = RayWorkers(self.order(batch), self.slots, (*roots, *sources), self.say)
+        with closing(workers):
+            yield from run(batch.jobs, batch.plan, batch.journals, workers, sizes=sizes_of(batch.jobs))
+        sweep({job.output.parent for job in batch.jobs if job.output is not None})
+
+
+def check(batch: Batch) -> None:
+    """Refuse what only this machine can read, or nothing would remember.
+
+    Raises:
+        UsageError: naming the first such picture.
+    """
+    for job in batch.jobs:
+        if job.source.path is None or streams.is_stream(job.source.path):
+            raise UsageError(f"{job.source.label} cannot be read by a cluster", hint="name a file, or leave --ray out")
+        if job.root is None or job.output is None:
+            raise UsageError(
+                "--ray is for several pictures, whose results a journal remembers", hint="leave --ray out for a single one"
+            )
+
+
+@contextmanager
+def joined(address: str, *, device: str, workers: int | None, threads: int | None, say: Say) -> Iterator[Session]:
+    """Connected to a cluster inside.
+
+    Raises:
+        UsageError: there is no such cluster, or no room in it.
+    """
+    if workers is not None and workers < 1:
+        raise UsageError("--workers must be at least 1", hint="without it, one for each card, or for each CPU")
+    with connected(address):
+        nodes = alive()
+        yield Session(nodes, slots(nodes, device=device, workers=workers, threads=threads), say)
+
+
+def _precision_of_a_card() -> str:
+    """What `auto` takes on the cards of the cluster, told by one of them."""
+    import ray
+
+    def ask() -> str:
+        from hatcli.upscaling.device import choose
+
+        return choose("cuda", "auto").precision
+
+    return str(ray.get(ray.remote(num_gpus=1, num_cpus=0)(ask).remote()))
