@@ -190,6 +190,20 @@ MaxPixels = Annotated[
     _flag(PICTURE, "Largest input to open, in megapixels; without it, 178.9.", "--max-megapixels", value="NUMBER"),
 ]
 
+Ray = Annotated[
+    str | None,
+    _flag(
+        RUN,
+        "Work on the nodes of a Ray cluster: auto (the one that runs here, else a local one), local, or host:port.",
+        "--ray",
+        value="ADDRESS",
+        choices=("auto", "local"),
+    ),
+]
+Workers = Annotated[
+    int | None,
+    _flag(RUN, "With --ray, workers at most; without it, one for each card, or for each CPU.", "--workers", value="N"),
+]
 DryRun = Annotated[bool, _switch(RUN, "Say what would be done; write nothing.", "--dry-run")]
 AsJson = Annotated[bool, _switch(RUN, "One JSON object a line on stdout.", "--json")]
 FailFast = Annotated[bool, _switch(RUN, "Stop at the first picture that fails.", "--fail-fast")]

@@ -170,6 +170,19 @@ class Course:
         return Console(quiet=talk.quiet or files.output == STDOUT, verbose=talk.verbose, progress=not talk.no_progress)
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Which machines work."""
+
+    ray: options.Ray = None
+    workers: options.Workers = None
+
+    def check(self) -> None:
+        """Refuse what makes no sense alone."""
+        if self.workers is not None and self.ray is None:
+            raise UsageError("--workers is for --ray", hint="add --ray auto")
+
+
 def plan_of(files: Files, size: Size, content: Content, course: Course) -> Plan:
     """What is the same for every picture of the run."""
     from hatcli.batch.plan import Plan
