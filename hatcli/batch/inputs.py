@@ -188,7 +188,9 @@ class _Search:
     def _matches(self, pattern: str) -> list[str]:
         matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  (absolute patterns too)
         if not matches:
-            raise UsageError(f"nothing matches {pattern}")
+            raise UsageError(
+                f"nothing matches {pattern}", hint="put the pattern in quotes, and check its folder with ls"
+            )
         behind = {match for match in matches if self._is_behind_link(pattern, match)}
         self._behind |= behind
         return [match for match in matches if self._follow_links or match not in behind]
@@ -281,7 +283,10 @@ def _listed(path: Path) -> Iterator[str]:
     try:
         content = read_bounded(path, most=_LONGEST_LIST, pipes=True)
     except OSError as error:
-        raise UsageError(f"the list {path} cannot be read: {error.strerror or error}") from None
+        raise UsageError(
+            f"the list {path} cannot be read: {error.strerror or error}",
+            hint="a list is a text file with one picture a line",
+        ) from None
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = content.decode("utf-16", "replace")
     else:

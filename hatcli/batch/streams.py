@@ -38,7 +38,7 @@ def read_stdin(*, most: int) -> bytes:
     try:
         return _joined(_chunks(sys.stdin.buffer), name="stdin", most=most)
     except OSError as error:
-        raise InputError(f"cannot read stdin: {error.strerror or error}") from error
+        raise InputError(f"cannot read stdin: {error.strerror or error}", hint="name a file instead of -") from error
 
 
 def read_pipe(path: Path, *, most: int, patience: float, is_wanted: Callable[[], bool]) -> bytes:
@@ -55,11 +55,15 @@ def read_pipe(path: Path, *, most: int, patience: float, is_wanted: Callable[[],
     try:
         pipe = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}", hint="check that it is there and may be read"
+        ) from error
     try:
         content = _joined(_piped(pipe, patience=patience, is_wanted=is_wanted), name=str(path), most=most)
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}", hint="check that it is there and may be read"
+        ) from error
     finally:
         os.close(pipe)
     if not content:

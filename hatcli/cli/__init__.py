@@ -15,6 +15,7 @@ from hatcli.cli.commands.download import download
 from hatcli.cli.commands.evaluate import evaluate
 from hatcli.cli.commands.models import models
 from hatcli.cli.commands.plot import plot
+from hatcli.cli.commands.serve import serve
 from hatcli.cli.commands.train import train
 from hatcli.cli.commands.upscale import upscale
 from hatcli.cli.shared.program import Program
@@ -37,6 +38,7 @@ app.command()(evaluate)
 app.command()(compare)
 app.command()(attribute)
 app.command()(plot)
+app.command()(serve)
 app.command()(convert)
 app.command()(train)
 app.command()(bench)

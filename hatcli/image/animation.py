@@ -54,7 +54,10 @@ def read(data: bytes, first: Picture, *, name: str, max_pixels: int) -> Animatio
         if count < 2:
             return None
         if count > opening.MOST_FRAMES:
-            raise InputError(f"cannot read {name}: it has more than {opening.MOST_FRAMES} frames")
+            raise InputError(
+                f"cannot read {name}: it has more than {opening.MOST_FRAMES} frames",
+                hint="--frames first enlarges the first one",
+            )
         if count * first.width * first.height > max_pixels:
             raise InputError(
                 f"cannot read {name}: {count} frames of {first.width} x {first.height} are over the limit of "

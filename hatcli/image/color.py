@@ -73,6 +73,12 @@ def gray_to_srgb(gray: Samples, icc: bytes | None) -> Samples:
     return repeated
 
 
+def rgb_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """An RGB image as sRGB; as it is without a usable profile."""
+    converted = _to_srgb(image, icc) if icc is not None and profile_space(icc) == "RGB" else None
+    return image if converted is None else converted
+
+
 def _to_srgb(image: Image.Image, icc: bytes) -> Image.Image | None:
     """Relative colorimetric with black point compensation, as photo editors do; None if the profile is refused."""
     from PIL import ImageCms

@@ -16,7 +16,7 @@ from hatcli.image.picture import Picture, Samples
 from hatcli.image.readers import open_reader
 from hatcli.outside import NotPlainError, open_plain
 
-DEFAULT_MAX_PIXELS = 178_956_970  # where Pillow refuses, too: 13,377 squared
+DEFAULT_MAX_PIXELS = formats.MOST_PIXELS
 _HEADROOM = 64 * 2**20  # bytes a file may hold beside its pixels
 _BYTES_A_PIXEL = 16  # the most that any format read here stores
 _PIECE = 16 * 2**20  # bytes read at a time: a generous limit must cost nothing by itself
@@ -152,7 +152,10 @@ def read_open(file: BinaryIO, *, name: str, max_pixels: int) -> bytes:
     except OSError as error:
         raise _refused(name, error) from error
     except MemoryError as error:
-        raise InputError(f"cannot read {name}: it needs more memory than there is") from error
+        raise InputError(
+            f"cannot read {name}: it needs more memory than there is",
+            hint="close other programs, or use a machine with more memory",
+        ) from error
 
 
 def _told_size(file: BinaryIO) -> int:
@@ -171,7 +174,7 @@ def _within(parts: list[bytes], most: int, name: str) -> list[bytes]:
 
 def _refused(name: str, error: OSError) -> InputError:
     text = error.strerror or "the system refuses"
-    return InputError(f"cannot read {name}: {text[0].lower()}{text[1:]}")
+    return InputError(f"cannot read {name}: {text[0].lower()}{text[1:]}", hint="check that it is there and may be read")
 
 
 def _recognise(data: bytes, name: str) -> str:

@@ -22,6 +22,7 @@ SUFFIX_OF = {
     "PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "AVIF": ".avif", "GIF": ".gif", "BMP": ".bmp",
 }  # fmt: skip
 TITLES = {"WEBP": "WebP", "JPEG2000": "JPEG 2000", "TGA": "Targa", "PSD": "Photoshop", "HEIF": "HEIC", "JXL": "JPEG XL"}
+MOST_PIXELS = 178_956_970  # of a picture, unless more are asked for: where Pillow refuses, too: 13,377 squared
 HEAD = 512  # bytes `identify` wants to see
 TGA_FOOTER = b"TRUEVISION-XFILE.\0"
 

@@ -71,7 +71,10 @@ def explained(name: str, format: str) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise InputError(f"cannot read {name}: it claims more pixels than the limit", hint=RAISE_LIMIT) from error
     except MemoryError as error:
-        raise InputError(f"cannot read {name}: decoding it needs more memory than there is") from error
+        raise InputError(
+            f"cannot read {name}: decoding it needs more memory than there is",
+            hint="close other programs, or use a machine with more memory",
+        ) from error
     except Exception as error:
         reason, hint = _reason(error, format)
         raise InputError(f"cannot read {name}: {reason}", hint=hint) from error

@@ -131,11 +131,6 @@ def resolve(name: str, *, scale: int | None = None) -> Entry:
     return _nearest(family(name), scale)
 
 
-def native_scales(name: str) -> tuple[int, ...]:
-    """The scales a name has weights for, ascending; one for the name of a single file. UsageError if unknown."""
-    return tuple(entry.scale for entry in family(name))
-
-
 def installed_path(entry: Entry) -> Path | None:
     """Where the weights are on this machine, or None.
 

@@ -86,7 +86,7 @@ def remove(entry: Entry) -> int:
         OutputError: they cannot be deleted.
     """
     if entry.bundled:
-        raise WeightsError(f"{entry.id} comes with hat and cannot be removed")
+        raise WeightsError(f"{entry.id} comes with hat and cannot be removed", hint="it goes when hat is uninstalled")
     freed = 0
     for path in (store.weights_path(entry.id), store.receipt_path(entry.id), _part(entry)):
         with saving(path):
@@ -193,7 +193,10 @@ def _nobody_delivered(entry: Entry, failures: list[str], *, dead: bool) -> Weigh
     kept = kept_bytes(entry)
     told = "; ".join(failures[:3]) + (f"; and {len(failures) - 3} more" if len(failures) > 3 else "")
     if not failures:
-        return WeightsError(f"{entry.id} has no source to download from")
+        return WeightsError(
+            f"{entry.id} has no source to download from",
+            hint=f"fetch {entry.filename} elsewhere and use it as a file: -n {entry.filename}",
+        )
     if kept:
         hint = f"{kept / 1e6:.1f} MB are kept: run the same command again to go on from there"
     elif dead:
@@ -214,7 +217,7 @@ def _refuse_unknown_hash(entry: Entry, allow_unverified: bool) -> None:
 def _now_installed(entry: Entry) -> Path:
     path = catalog.installed_path(entry)
     if path is None:
-        raise WeightsError(f"{entry.id} was removed while it was being installed")
+        raise WeightsError(f"{entry.id} was removed while it was being installed", hint=f"hat download {entry.id}")
     return path
 
 

@@ -38,9 +38,14 @@ def put_in_place(entry: Entry, file: Path, *, origin: str) -> Iterator[FetchStep
     try:
         genuine = yield from is_published(entry, file)
     except OSError as error:
-        raise WeightsError(f"{file} cannot be read: {error.strerror or error}") from None
+        raise WeightsError(
+            f"{file} cannot be read: {error.strerror or error}", hint="check that it is there and may be read"
+        ) from None
     if not genuine:
-        raise WeightsError(f"{file} is not the published {entry.filename}: its sha256 differs")
+        raise WeightsError(
+            f"{file} is not the published {entry.filename}: its sha256 differs",
+            hint="fetch it again, or use it as a file of your own: -n FILE",
+        )
     yield FetchStep("converting", 0, None, file.name)
     workshop = store.workshop_path(entry.id)
     shutil.rmtree(workshop, ignore_errors=True)  # of a process that was killed here
@@ -63,7 +68,10 @@ def convert(entry: Entry, file: Path, fresh: Path, *, origin: str) -> None:
 
     opened = checkpoint.read(file)
     if opened.config.upscale != entry.scale:
-        raise WeightsError(f"{file.name} is a HAT for x{opened.config.upscale}, not for x{entry.scale}")
+        raise WeightsError(
+            f"{file.name} is a HAT for x{opened.config.upscale}, not for x{entry.scale}",
+            hint="use it as a file of your own: -n FILE",
+        )
     metadata = {
         "model": entry.id,
         "source": origin,

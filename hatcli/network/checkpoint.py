@@ -136,11 +136,17 @@ def infer_config(state: dict[str, Tensor], *, name: str = "the checkpoint") -> H
             hint="HAT weights only; `hat models` lists known ones",
         )
     if "absolute_pos_embed" in state:
-        raise WeightsError(f"{name} uses absolute position embeddings, which no public HAT has")
+        raise WeightsError(
+            f"{name} uses absolute position embeddings, which no public HAT has",
+            hint="train or convert it without them",
+        )
     try:
         dim, channels = state["conv_first.weight"].shape[:2]
         if channels != 3:
-            raise WeightsError(f"{name} takes {channels} channels; only RGB networks can be used")
+            raise WeightsError(
+                f"{name} takes {channels} channels; only RGB networks can be used",
+                hint="`hat models` lists weights that work",
+            )
         window = (math.isqrt(state[f"{group}blocks.0.attn.relative_position_bias_table"].shape[0]) + 1) // 2
         overlap = math.isqrt(state[f"{group}overlap_attn.relative_position_bias_table"].shape[0]) - window + 1
         depths = _depths(state)
@@ -162,7 +168,7 @@ def infer_config(state: dict[str, Tensor], *, name: str = "the checkpoint") -> H
             qkv_bias=f"{group}blocks.0.attn.qkv.bias" in state,
         )
     except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
-        raise WeightsError(f"{name} is not a whole HAT checkpoint: {one_line(error)}") from None
+        raise WeightsError(f"{name} is not a whole HAT checkpoint: {one_line(error)}", hint=AGAIN_HINT) from None
 
 
 def _guess(state: dict[str, Tensor]) -> str:
@@ -223,15 +229,20 @@ def _complete(state: dict[str, Tensor], config: HATConfig, *, name: str) -> dict
     try:
         depths = _depths(state)
     except (KeyError, IndexError, ValueError) as error:
-        raise WeightsError(f"{name} is not a whole HAT checkpoint: {one_line(error)}") from None
+        raise WeightsError(f"{name} is not a whole HAT checkpoint: {one_line(error)}", hint=AGAIN_HINT) from None
     if depths != config.depths:
-        raise WeightsError(f"{name} has {sum(depths)} blocks where its configuration says {sum(config.depths)}")
+        raise WeightsError(
+            f"{name} has {sum(depths)} blocks where its configuration says {sum(config.depths)}", hint=AGAIN_HINT
+        )
     with torch.device("meta"):
         shapes = {key: value.shape for key, value in HAT(config).state_dict().items()}
     if missing := sorted(set(shapes) - set(state) - set(INDEX_KEYS)):
         raise WeightsError(f"{name} lacks {len(missing)} tensors, {missing[0]} first", hint=AGAIN_HINT)
     if unknown := sorted(set(state) - set(shapes)):
-        raise WeightsError(f"{name} has {len(unknown)} tensors no HAT has, {shown(unknown[0])} first")
+        raise WeightsError(
+            f"{name} has {len(unknown)} tensors no HAT has, {shown(unknown[0])} first",
+            hint="save the network's own weights alone",
+        )
     for key in sorted(set(shapes) - set(INDEX_KEYS)):
         _check_weight(key, state[key], shapes[key], name=name)
     indices = {
@@ -241,13 +252,13 @@ def _complete(state: dict[str, Tensor], config: HATConfig, *, name: str) -> dict
     for key, index in indices.items():
         stored = state.get(key, index)
         if stored.shape != index.shape or stored.dtype not in WHOLE_NUMBERS or not torch.equal(stored.long(), index):
-            raise WeightsError(f"{name} has other position indices than HAT ({key})")
+            raise WeightsError(f"{name} has other position indices than HAT ({key})", hint=AGAIN_HINT)
     return {key: indices[key] if key in indices else state[key] for key in shapes}
 
 
 def _check_weight(key: str, value: Tensor, shape: torch.Size, *, name: str) -> None:
     if value.shape != shape:
-        raise WeightsError(f"{name}: {key} is {list(value.shape)} where {list(shape)} is needed")
+        raise WeightsError(f"{name}: {key} is {list(value.shape)} where {list(shape)} is needed", hint=AGAIN_HINT)
     if value.dtype not in FLOATS:
         raise WeightsError(f"{name}: {key} holds {kind(value)} numbers", hint=FLOATS_HINT)
     if not is_finite(value):

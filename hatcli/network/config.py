@@ -16,6 +16,7 @@ MOST_LOGITS = 1 << 24  # of a window: queries times keys; windows of 16 have 2^1
 MOST_BIASES = 1 << 26  # the same times heads
 LONGEST_JSON = 1 << 16  # characters
 IMPOSSIBLE = "no HAT has this configuration"
+DAMAGED = "the weights are damaged or no HAT's; fetch or save them again"
 SEQUENCES = ("depths", "num_heads", "rgb_mean")
 BOUNDS: dict[str, tuple[int, int] | tuple[float, float]] = {  # what a field may be; whole numbers where the most is one
     "upscale": (1, 8),
@@ -100,7 +101,7 @@ class HATConfig:
         }
         for problem, found in problems.items():
             if found:
-                raise WeightsError(f"{IMPOSSIBLE}: {problem}")
+                raise WeightsError(f"{IMPOSSIBLE}: {problem}", hint=DAMAGED)
 
     def _check_bounds(self) -> None:
         """Every value is of its kind and within `BOUNDS`, before anything is computed from it."""
@@ -108,15 +109,15 @@ class HATConfig:
             value = getattr(self, field.name)
             if field.name in SEQUENCES:
                 if type(value) is not tuple:
-                    raise WeightsError(f"{IMPOSSIBLE}: {field.name} is {value!r:.60}, no list")
+                    raise WeightsError(f"{IMPOSSIBLE}: {field.name} is {value!r:.60}, no list", hint=DAMAGED)
                 for number in value:
                     _check_number(field.name, number)
             elif field.name in BOUNDS:
                 _check_number(field.name, value)
             elif type(value) is not bool:
-                raise WeightsError(f"{IMPOSSIBLE}: {field.name} is {value!r:.60}, not true or false")
+                raise WeightsError(f"{IMPOSSIBLE}: {field.name} is {value!r:.60}, not true or false", hint=DAMAGED)
         if len(self.rgb_mean) != 3:
-            raise WeightsError(f"{IMPOSSIBLE}: rgb_mean is not three numbers")
+            raise WeightsError(f"{IMPOSSIBLE}: rgb_mean is not three numbers", hint=DAMAGED)
 
     @property
     def overlap_window(self) -> int:
@@ -142,11 +143,13 @@ class HATConfig:
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise WeightsError(f"the checkpoint's configuration cannot be read: {error}") from None
+            raise WeightsError(f"the checkpoint's configuration cannot be read: {error}", hint=DAMAGED) from None
         if not isinstance(values, dict):
-            raise WeightsError("the checkpoint's configuration is no set of fields")
+            raise WeightsError("the checkpoint's configuration is no set of fields", hint=DAMAGED)
         if unknown := sorted(set(values) - {field.name for field in dataclasses.fields(cls)}):
-            raise WeightsError(f"the checkpoint's configuration names unknown fields: {', '.join(unknown)[:200]}")
+            raise WeightsError(
+                f"the checkpoint's configuration names unknown fields: {', '.join(unknown)[:200]}", hint=DAMAGED
+            )
         fields: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
@@ -174,7 +177,7 @@ def _check_number(name: str, number: Any) -> None:
     is_number = type(number) is int or (type(number) is float and not whole)
     if not is_number or not least <= number <= most:
         what = "a whole number" if whole else "a number"
-        raise WeightsError(f"{IMPOSSIBLE}: {name} is {number!r:.60}, not {what} from {least} to {most}")
+        raise WeightsError(f"{IMPOSSIBLE}: {name} is {number!r:.60}, not {what} from {least} to {most}", hint=DAMAGED)
 
 
 def preset(name: str, *, upscale: int) -> HATConfig:

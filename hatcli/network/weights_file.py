@@ -51,7 +51,7 @@ def sniff(path: Path) -> str:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise WeightsError(f"{path} is a folder, not a checkpoint")
+            raise WeightsError(f"{path} is a folder, not a checkpoint", hint="name the .safetensors or .pth file in it")
         if not stat.S_ISREG(mode):
             raise WeightsError(f"{path} is not a plain file", hint="save the weights to a file first")
         with open(path, "rb") as file:
@@ -59,7 +59,10 @@ def sniff(path: Path) -> str:
     except FileNotFoundError:
         raise WeightsError(f"there is no file {path}", hint="`hat models` lists the models that can be named") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        raise WeightsError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise WeightsError(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}",
+            hint="check that it is there and may be read",
+        ) from None
     text = head.lstrip().lower()
     if not head:
         raise WeightsError(f"{path.name} is empty", hint=AGAIN_HINT)

@@ -87,8 +87,7 @@ class _WindowAttention(torch.autograd.Function):
 
 
 def windows_that_overlap(padded: Tensor, window: int, overlap_window: int) -> Tensor:
-    """`network.attention.overlapping_windows`; the gradients of the many windows a pixel lies in are added up in blocks,
-    which is ten times as fast as PyTorch's own way.
+    """`network.attention.overlapping_windows`, its gradients added up in blocks: ten times as fast as PyTorch's way.
 
     Gradients once, not twice: a second derivative raises RuntimeError.
     """
@@ -117,9 +116,7 @@ class _OverlappingWindows(torch.autograd.Function):
             for left in range(0, overlap_window, window):
                 down, right = top // window, left // window
                 block = windows[:, :, top : top + window, :, left : left + window]
-                total[
-                    :, down : down + rows, : block.shape[2], right : right + columns, : block.shape[4]
-                ] += block
+                total[:, down : down + rows, : block.shape[2], right : right + columns, : block.shape[4]] += block
         whole = total.flatten(3, 4).flatten(1, 2)
         return whole[:, :height, :width], None, None
 

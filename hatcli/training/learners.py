@@ -6,10 +6,10 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from hatcli.network.hat import HAT
 from hatcli.training.distributed import Group
+from hatcli.training.losses import LOSSES
 from hatcli.training.recipe import Recipe
 from hatcli.training.workers import Workers
 
@@ -18,7 +18,7 @@ class Learner(Protocol):
     """What sets the gradients of a network."""
 
     def learn(self, low: Tensor, high: Tensor, *, step: int) -> Tensor:
-        """Set them to those of the batch's mean absolute error over all processes; this process's error.
+        """Set them to those of the batch's mean error over all processes; this process's error.
 
         `low` `[B, 3, p, p]`, `high` `[B, 3, s*p, s*p]`, float32 in 0..1, on the CPU.
         """
@@ -33,7 +33,9 @@ class OnProcessor:
     def __init__(self, model: HAT, recipe: Recipe, group: Group, workers: int) -> None:
         self.model, self.group = model, group
         group.share_weights(model)
-        self.workers = Workers(model, workers, precision=recipe.precision, seed=(recipe.seed, group.rank))
+        self.workers = Workers(
+            model, workers, precision=recipe.precision, seed=(recipe.seed, group.rank), loss=LOSSES[recipe.loss]
+        )
 
     def learn(self, low: Tensor, high: Tensor, *, step: int) -> Tensor:
         loss = self.workers.learn(low, high, step=step)
@@ -56,7 +58,7 @@ class OnDevice:
         self.model.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             output = self.forward(low)
-        loss = F.l1_loss(output.float(), high)
+        loss = LOSSES[self.recipe.loss](output.float(), high)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 

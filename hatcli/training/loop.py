@@ -47,7 +47,7 @@ class TrainingProgress:
     Attributes:
         step: optimiser steps done, over all sessions of the run.
         done: share of the run, 0..1.
-        loss: mean absolute error of the step's batch, in 0..1.
+        loss: mean error of the step's batch as the recipe measures it, of samples in 0..1.
         seconds: training time so far, over all sessions.
         psnr: validation PSNR in dB, on the steps that validated, else None.
         rate: learning rate of the step.

@@ -10,6 +10,7 @@ from typing import Any
 from hatcli.errors import UsageError, WeightsError
 from hatcli.network.config import HATConfig, preset
 from hatcli.training.degradations import DEGRADATIONS
+from hatcli.training.losses import LOSSES
 
 NETWORK_FIELDS = (  # of HATConfig, that a recipe may set instead of its preset
     "embed_dim", "depths", "num_heads", "window_size", "overlap_ratio", "compress_ratio", "squeeze_factor",
@@ -22,6 +23,7 @@ CHOICES = {
     "precision": ("fp32", "bf16"),
     "initial": ("bilinear", "random"),
     "degradation": tuple(DEGRADATIONS),
+    "loss": tuple(LOSSES),
 }
 
 
@@ -56,6 +58,7 @@ class Recipe:
         drop_path: stochastic depth of the last block; None for the preset's.
         candidates: places drawn for each patch, of which the one with the most detail is taken; 1 draws just one.
         detail_share: the share of patches, 0..1, whose place is chosen so; the others are anywhere.
+        loss: "l1", "l2" or "charbonnier", see `training.losses`.
         seed: of the patches and of new weights.
     """
 
@@ -83,6 +86,7 @@ class Recipe:
     degradation: str = "none"
     candidates: int = 1
     detail_share: float = 1.0
+    loss: str = "l1"
     seed: int = 0
     drop_path: float | None = None
     embed_dim: int | None = None
@@ -104,7 +108,7 @@ class Recipe:
         if self.minutes <= 0 and self.steps <= 0:
             raise UsageError("a training run needs an end", hint="give --minutes or --steps")
         if self.batch < 1 or self.patch < 8:
-            raise UsageError("a batch needs at least 1 patch of at least 8 pixels")
+            raise UsageError("a batch needs at least 1 patch of at least 8 pixels", hint="try --batch 8 --patch 32")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise UsageError(f"there is no {name} {getattr(self, name)!r}", hint=f"use {', '.join(known)}")
@@ -143,7 +147,7 @@ class Recipe:
             changes["drop_path_rate"] = self.drop_path
             return dataclasses.replace(base, **{name: value for name, value in changes.items() if value is not None})
         except WeightsError as error:
-            raise UsageError(error.message, hint=error.hint) from None
+            raise UsageError(error.message, hint="change what the recipe says of the network") from None
 
     def progress(self, step: int, seconds: float) -> float:
         """How far a run is, 0..1: whichever limit is nearer."""

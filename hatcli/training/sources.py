@@ -100,7 +100,7 @@ def files_in(place: Path, *, recursive: bool) -> list[Path]:
     if place.is_file():
         raise UsageError(f"{place} is neither a folder nor a {ARCHIVE} archive", hint="name the folder it lies in")
     if not place.is_dir():
-        raise UsageError(f"there is no folder {place}")
+        raise UsageError(f"there is no folder {place}", hint="name a folder of pictures, or a .tar archive")
     found = place.rglob("*") if recursive else place.iterdir()
     return sorted(
         path for path in found if is_picture_file(path) or (path.suffix.lower() == ARCHIVE and path.is_file())
@@ -115,7 +115,10 @@ def pair_with_small(
     result = []
     for source in sources:
         if isinstance(source.high, Member):
-            raise UsageError("pictures in archives cannot have a folder of small versions")
+            raise UsageError(
+                "pictures in archives cannot have a folder of small versions",
+                hint="unpack the archive, or leave --lr out",
+            )
         try:  # the same stem is the usual case; the careful search takes a pass over all names
             found = by_stem.get(source.high.stem) or matching_small(source.high, smalls, scale=scale, folder=folder)
         except UsageError as error:
@@ -140,6 +143,11 @@ def members(archive: Path) -> Iterator[Member]:
                 if entry.isreg() and name.suffix.lower() in formats.SUFFIXES and not name.name.startswith("."):
                     yield Member(archive, entry.name, entry.offset_data, entry.size)
     except (tarfile.TarError, EOFError) as error:
-        raise InputError(f"{archive.name} is not a whole tar archive: {error}") from None
+        raise InputError(
+            f"{archive.name} is not a whole tar archive: {error}",
+            hint="make or fetch it again; it must not be compressed",
+        ) from None
     except OSError as error:
-        raise InputError(f"{archive} cannot be read: {error.strerror or error}") from None
+        raise InputError(
+            f"{archive} cannot be read: {error.strerror or error}", hint="check that it is there and may be read"
+        ) from None

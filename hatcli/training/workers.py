@@ -17,6 +17,7 @@ from hatcli.engine.workers import torch_threads
 from hatcli.network.blocks import DropPath
 from hatcli.network.hat import HAT
 from hatcli.training import attention
+from hatcli.training.losses import Loss
 
 
 class Workers:
@@ -29,8 +30,16 @@ class Workers:
     Attention is `training.attention`'s; with `precision` "bf16" it and all products run under autocast.
     """
 
-    def __init__(self, model: HAT, count: int, *, precision: str = "fp32", seed: tuple[int, ...] = (0,)) -> None:
-        self.model, self.count, self.precision, self.seed = model, count, precision, seed
+    def __init__(
+        self,
+        model: HAT,
+        count: int,
+        *,
+        precision: str = "fp32",
+        seed: tuple[int, ...] = (0,),
+        loss: Loss = F.l1_loss,
+    ) -> None:
+        self.model, self.count, self.precision, self.seed, self.loss = model, count, precision, seed, loss
         self._draws = model.config.drop_path_rate > 0 and not model.checkpointing
         if model.config.drop_path_rate > 0 and model.checkpointing:
             self.count = 1  # what is computed again must draw again, which only PyTorch's own random numbers can
@@ -41,7 +50,7 @@ class Workers:
         self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="hat-train") if self.count > 1 else None
 
     def learn(self, low: Tensor, high: Tensor, *, step: int) -> Tensor:
-        """Set the gradients of `model` to those of the batch's mean absolute error, and return that error.
+        """Set the gradients of `model` to those of the batch's mean error, and return that error.
 
         `low` `[B, 3, p, p]`, `high` `[B, 3, s*p, s*p]`, float32 in 0..1, B at least `count`.
         """
@@ -79,7 +88,7 @@ class Workers:
         network.zero_grad(set_to_none=True)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.precision == "bf16"):
             output = network(low)
-        loss = F.l1_loss(output.float(), high) * share
+        loss = self.loss(output.float(), high) * share
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 

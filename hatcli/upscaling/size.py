@@ -39,7 +39,7 @@ class Target:
             )
         for value in (self.width, self.height, self.long_edge, self.short_edge, self.megapixels):
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise UsageError("a size must be above 0")
+                raise UsageError("a size must be above 0", hint="try --width 3840")
 
     @property
     def is_size(self) -> bool:

@@ -268,7 +268,8 @@ def large(count: int, side: int) -> list[Shown]:
 
 def test_four_models_of_2048_squared_load_and_answer_while_zooming(show: Any) -> None:
     tab = show(page(large(4, 2048), title="large"))
-    tab.wait_for_function("viewer.images.every(image => image.complete && image.naturalWidth === 2048)", timeout=60_000)
+    loaded = "stage.viewer.images.every(image => image.complete && image.naturalWidth === 2048)"
+    tab.wait_for_function(loaded, timeout=60_000)
     counted = """async () => {
         let drawn = 0, running = true, longest = 0, last = performance.now();
         const count = now => {
@@ -279,10 +280,10 @@ def test_four_models_of_2048_squared_load_and_answer_while_zooming(show: Any) ->
         for (let step = 0; step < 40; step++) {
             const turned = { deltaY: step < 20 ? -120 : 120, clientX: 500 + step, clientY: 400, cancelable: true };
             stage.dispatchEvent(new WheelEvent("wheel", turned));
-            if (step % 10 === 9) viewer.turn("b", 1);
+            if (step % 10 === 9) stage.viewer.turn("b", 1);
             await new Promise(requestAnimationFrame);
         }
-        toggleDifference();
+        stage.viewer.toggleDifference();
         while (canvas.dataset.ready === undefined) await new Promise(requestAnimationFrame);
         running = false;
         return { drawn, longest };

@@ -167,10 +167,10 @@ def test_a_scale_without_weights_gets_the_nearest_that_reaches_it_else_the_large
 
 
 def test_a_model_for_one_scale_serves_every_scale() -> None:
-    assert catalog.native_scales("real-hat") == (4,)
+    assert [entry.scale for entry in catalog.family("real-hat")] == [4]
     assert catalog.resolve("real-hat", scale=2).scale == 4
-    assert catalog.native_scales("hat") == (2, 3, 4)
-    assert catalog.native_scales("HAT_SRx3.pth") == (3,)
+    assert [entry.scale for entry in catalog.family("hat")] == [2, 3, 4]
+    assert [entry.scale for entry in catalog.family("HAT_SRx3.pth")] == [3]
 
 
 def test_no_name_means_two_things() -> None:

@@ -10,9 +10,9 @@ import torch
 from support.networks import tiny
 from torch import Tensor
 
-from hatcli.network.attention import attend
+from hatcli.network.attention import attend, overlapping_windows
 from hatcli.network.hat import HAT
-from hatcli.training.attention import use_in, window_attention
+from hatcli.training.attention import use_in, window_attention, windows_that_overlap
 
 WINDOWS, HEADS, QUERIES, KEYS, CHANNELS = 3, 2, 4, 9, 5
 
@@ -82,3 +82,32 @@ def test_of_the_logits_size_it_keeps_the_probabilities_alone() -> None:
 
     assert kept(window_attention) == 1
     assert kept(attend) > 1  # what there is to save
+
+
+@pytest.mark.parametrize(
+    ("window", "overlap_window", "height", "width"), [(8, 12, 36, 52), (4, 8, 12, 20), (4, 12, 16, 20), (4, 4, 8, 12)]
+)
+def test_overlapping_windows_have_the_plain_gradients(
+    window: int, overlap_window: int, height: int, width: int
+) -> None:
+    torch.manual_seed(0)
+    padded = torch.rand(2, height, width, 3, dtype=torch.float64, requires_grad=True)
+    plain, ours = (form(padded, window, overlap_window) for form in (overlapping_windows, windows_that_overlap))
+    assert torch.equal(plain, ours)
+    grown = torch.rand_like(plain)
+    expected, found = (torch.autograd.grad(windows, padded, grown)[0] for windows in (plain, ours))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_bias_learns_exactly_from_thousands_of_windows_in_bf16() -> None:
+    """Its gradient is a sum over all of them, which bf16 cannot hold: 8 bits of it end after 256 equal terms."""
+    torch.manual_seed(0)
+    wide = inputs(torch.float64, windows=4000)
+    query, key, value = (part.detach().to(torch.bfloat16).requires_grad_() for part in wide[:3])
+    bias = wide[3].detach().float().requires_grad_()
+    grown = torch.rand(4000, QUERIES, HEADS, CHANNELS, dtype=torch.float64)
+    window_attention(*wide, scale=0.3).backward(grown)  # type: ignore[no-untyped-call]
+    window_attention(query, key, value, bias, scale=0.3).backward(grown.to(torch.bfloat16))  # type: ignore[no-untyped-call]
+    assert bias.grad is not None
+    assert wide[3].grad is not None
+    assert (bias.grad - wide[3].grad).abs().max() < 0.01 * wide[3].grad.abs().max()

@@ -21,6 +21,8 @@ DATA, RECIPE, ABLATION, ALONG = "Data", "Recipe", "Ablations", "Along the way"
 CHOICES = {  # of a recipe's fields; training.recipe checks them, a test that these are the same
     "preset": ("hat-t", "hat-s", "hat", "hat-l"),
     "scale": ("2", "3", "4"),
+    "optimizer": ("adam", "muon"),
+    "loss": ("l1", "l2", "charbonnier"),
     "schedule": ("cosine", "multistep"),
     "degradation": ("none", "photo", "real-world"),
     "precision": ("fp32", "bf16"),
@@ -93,6 +95,11 @@ Minutes = Annotated[float | None, _option(RECIPE, "Time budget; the schedule is 
 Steps = Annotated[int | None, _option(RECIPE, "Optimiser steps, instead of or besides --minutes.", "--steps")]
 Batch = Annotated[int | None, _option(RECIPE, "Patches a step, over all processes.", "--batch")]
 Patch = Annotated[int | None, _option(RECIPE, "Side of a low-resolution patch in pixels.", "--patch")]
+OptimizerName = Annotated[
+    str | None,
+    _choice(RECIPE, "optimizer", "What changes the weights; muon: the matrices, Adam the rest.", "--optimizer"),
+]
+LossName = Annotated[str | None, _choice(RECIPE, "loss", "What is made small.", "--loss")]
 Rate = Annotated[float | None, _option(RECIPE, "Peak of the schedule.", "--learning-rate")]
 Schedule = Annotated[str | None, _choice(RECIPE, "schedule", "How the learning rate falls.", "--schedule")]
 Warmup = Annotated[int | None, _option(RECIPE, "Steps over which the rate rises.", "--warmup")]
@@ -196,6 +203,8 @@ class Changes:
     steps: Steps = None
     batch: Batch = None
     patch: Patch = None
+    optimizer: OptimizerName = None
+    loss: LossName = None
     learning_rate: Rate = None
     schedule: Schedule = None
     warmup: Warmup = None

@@ -1,0 +1,249 @@
+"""One thread a device that gives jobs to its worker and believes it nothing but what it says in time."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from hatcli.errors import HatError
+from hatcli.serve.child import Child, DiedError
+from hatcli.serve.jobs import DONE, FAILED, RUNNING, Job, Progress
+from hatcli.serve.limits import Limits, RefusedError
+from hatcli.serve.queue import Queue
+from hatcli.serve.state import State
+
+TURN = 0.2  # seconds between two looks at what is wanted
+GRACE = 20.0  # seconds a worker has to leave a job it is told to leave
+MOST_CRASHES = 2  # of a worker over one job
+START_AGAIN = 5.0  # seconds before a worker that could not start is started once more
+TELL_EVERY = 0.25  # seconds between two events about one job's progress
+
+
+class Supervisor(threading.Thread):
+    """Takes job after job from the queue to a worker.
+
+    Args:
+        start_worker: makes a fresh worker.
+        with_root: whether it does jobs below the server's root; one supervisor alone does.
+    """
+
+    def __init__(
+        self, queue: Queue, state: State, limits: Limits, start_worker: Callable[[], Child], *, with_root: bool = True
+    ) -> None:
+        super().__init__(name="supervisor", daemon=True)
+        self.device: dict[str, Any] = {}
+        self.broken: HatError | None = None
+        self.ready = threading.Event()  # the worker is, or it has said why it is not
+        self.paused: str | None = None
+        self._queue, self._state, self._limits = queue, state, limits
+        self._start_worker, self._with_root = start_worker, with_root
+        self._child: Child | None = None
+        self._stopping = threading.Event()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why there is no worker, or None."""
+        return None if self.broken is None else self.broken.message
+
+    def ask_to_stop(self) -> None:
+        """Leave the job at its next tile, back to the queue, and end the worker."""
+        self._stopping.set()
+
+    def stop(self) -> None:
+        """The same, and wait for it."""
+        self.ask_to_stop()
+        if self.is_alive():
+            self.join()
+
+    def run(self) -> None:
+        """Until `stop`."""
+        try:
+            while not self._stopping.is_set():
+                if not self._is_possible() or not self._worker_is_ready():
+                    self._stopping.wait(TURN)
+                    continue
+                job = self._queue.take(seconds=TURN, with_root=self._with_root)
+                if job is not None:
+                    self._do(job)
+        finally:
+            if self._child is not None:
+                self._child.end(1.0)
+
+    def _is_possible(self) -> bool:
+        """Whether results can be written."""
+        try:
+            full = self._state.free_bytes() <= 0
+        except OSError:
+            full = True
+        self.paused = "the server's disk is full" if full else None
+        return not full
+
+    def _worker_is_ready(self) -> bool:
+        """Start a worker unless there is one; whether it can take a job."""
+        if self._child is not None:
+            return True
+        child = self._start_worker()
+        deadline = time.monotonic() + self._limits.patience
+        while not self._stopping.is_set() and time.monotonic() < deadline:
+            try:
+                answer = child.receive(TURN)
+            except DiedError:
+                break
+            if answer is not None and answer["event"] == "ready":
+                self._child, self.device, self.broken = child, answer, None
+                self.ready.set()
+                return True
+            if answer is not None and answer["event"] == "broken":
+                self.broken = HatError(answer["error"], hint=answer["hint"])
+                break
+        child.kill()
+        self.broken = self.broken or HatError("the worker does not start", hint="its last words are in worker.log")
+        if not self._stopping.is_set():
+            self.ready.set()
+            self._stopping.wait(START_AGAIN)
+        return False
+
+    def _do(self, job: Job) -> None:
+        """One job: to the worker, until it is done or given up."""
+        assert self._child is not None
+        try:
+            self._child.send(
+                do="run",
+                attempt=_attempt(job),
+                source=str(self._state.source(job)),
+                target=str(self._state.result(job)),
+                in_root=job.target is not None,
+                name=job.name,
+                parameters=job.parameters,
+            )
+            self._listen(job, self._child)
+        except DiedError:
+            self._crashed(job)
+
+    def _listen(self, job: Job, child: Child) -> None:
+        """Hear what the worker says until the job is over, one way or the other."""
+        watch = _Watch(job, self._limits.patience + job.bytes / 100_000)
+        while True:
+            answer = child.receive(TURN)
+            now = time.monotonic()
+            if answer is None or answer.get("attempt") != _attempt(job):
+                if watch.left_since is None and not self._is_wanted(job):
+                    child.send(do="stop", attempt=_attempt(job))
+                    watch.left_since = now
+                if watch.is_over(now):
+                    self._hangs(job, watch)
+                    return
+                continue
+            watch.heard = now
+            if self._heard(job, answer, watch):
+                return
+            if watch.left_since is None and not self._is_wanted(job):
+                child.send(do="stop", attempt=_attempt(job))
+                watch.left_since = now
+
+    def _is_wanted(self, job: Job) -> bool:
+        now = self._queue.get(job.id)
+        return not self._stopping.is_set() and now is not None and now.state == RUNNING and now.attempts == job.attempts
+
+    def _heard(self, job: Job, answer: dict[str, Any], watch: _Watch) -> bool:
+        """Pass on what the worker says of a job; whether that was the last of it."""
+        event = answer.pop("event")
+        answer.pop("attempt")
+        if event == "progress":
+            if (progress := watch.progress(**answer)) is not None:
+                self._queue.advance(job, progress)
+            return False
+        if event == "done":
+            self._surely(lambda: self._queue.end(job, DONE, **answer))
+            return True
+        if event == "failed":
+            if answer.pop("disk"):
+                self.paused = "the server's disk is full"
+            self._surely(lambda: self._queue.end(job, FAILED, **answer))
+            return True
+        if event == "stopped":
+            self._surely(lambda: self._queue.give_back(job))
+            return True
+        return False
+
+    def _crashed(self, job: Job) -> None:
+        """The worker died: the job waits again, unless it was not the first worker to die over it."""
+        code = self._drop_worker()
+        now = self._queue.get(job.id)
+        crashes = (now.crashes if now is not None else 0) + 1
+        if crashes < MOST_CRASHES or self._stopping.is_set():
+            self._surely(lambda: self._queue.give_back(job, crashes=crashes))
+            return
+        error, hint = _death(code)
+        self._surely(lambda: self._queue.end(job, FAILED, error=error, hint=hint, crashes=crashes))
+
+    def _hangs(self, job: Job, watch: _Watch) -> None:
+        """The worker says nothing: it is ended, and the job has failed; one that nobody wants is let go."""
+        self._drop_worker()
+        if watch.left_since is not None:
+            self._surely(lambda: self._queue.give_back(job))
+            return
+        error = f"its worker was silent for {watch.patience:.0f} seconds and was ended"
+        hint = "try a smaller scale, a smaller model or smaller tiles"
+        self._surely(lambda: self._queue.end(job, FAILED, error=error, hint=hint))
+
+    def _drop_worker(self) -> int:
+        assert self._child is not None
+        child, self._child = self._child, None
+        return child.kill()
+
+    def _surely(self, change: Callable[[], object]) -> None:
+        """Write to the queue, however long the disk is full: what is done must not be forgotten."""
+        while True:
+            try:
+                change()
+                return
+            except RefusedError as error:
+                self.paused = error.message
+                if self._stopping.wait(1.0):
+                    return  # the job runs again after the next start
+
+
+class _Watch:
+    """When a worker was heard last, and how fast its job goes."""
+
+    def __init__(self, job: Job, patience: float) -> None:
+        self.patience = patience
+        self.heard = time.monotonic()
+        self.left_since: float | None = None  # since when it is to leave the job
+        self._first: tuple[float, float] | None = None  # time and share of the first progress
+        self._told = 0.0
+
+    def is_over(self, now: float) -> bool:
+        """Whether it has been silent for too long."""
+        if self.left_since is not None:
+            return now - self.left_since > GRACE
+        return now - self.heard > self.patience
+
+    def progress(self, done: float, tile: int, tiles: int) -> Progress | None:
+        """What to tell, if it is time."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now, done
+        if now - self._told < TELL_EVERY and done < 1:
+            return None
+        self._told = now
+        began, share = self._first
+        rate = (done - share) / (now - began) if now - began > 0.5 else 0.0
+        return Progress(done, tile, tiles, round((1 - done) / rate, 1) if rate > 0 else None)
+
+
+def _attempt(job: Job) -> str:
+    return f"{job.id}:{job.attempts}"
+
+
+def _death(code: int) -> tuple[str, str]:
+    """What deaths of workers over a job mean."""
+    if sys.platform != "win32" and code == -signal.SIGKILL:
+        return "its worker was killed twice, perhaps for want of memory", "close other programs, or try smaller tiles"
+    how = f"signal {-code}" if code < 0 else f"code {code}"
+    return f"its worker crashed twice ({how})", "its last words are in worker.log in the server's folder"

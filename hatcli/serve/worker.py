@@ -1,0 +1,217 @@
+"""The process that holds the network: jobs come in, the batch room runs them, what it tells goes out.
+
+It ends with the pipe it is asked through, in the middle of a job too: results are whole or absent by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Generator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+from hatcli.batch.decoder import DecoderProcess
+from hatcli.batch.inputs import InputFile
+from hatcli.batch.journal import Journal
+from hatcli.batch.outcomes import Advanced, Event, Outcome, Started, Writing, disk_ended
+from hatcli.batch.plan import Job, Plan, journals_of
+from hatcli.batch.reading import Original
+from hatcli.batch.run import run
+from hatcli.errors import HatError
+from hatcli.image.decode import PictureInfo
+from hatcli.image.options import EncodeOptions
+from hatcli.models import catalog, opening
+from hatcli.models.opening import Auto, Model
+from hatcli.serve import parameters
+from hatcli.serve.child import Requests
+from hatcli.serve.parameters import Parameters
+from hatcli.upscaling.device import DeviceChoice, choose
+from hatcli.upscaling.settings import Settings
+from hatcli.upscaling.upscaler import Upscaler
+
+OVERLAP = 32  # pixels
+KEPT_OPEN = 4  # ways to run a model that stay in memory
+
+
+class LastingDecoder:
+    """A decoder process that serves one run after the other; the end of a run ends it only in the middle of a picture.
+
+    See `batch.decoder.Decoder`.
+    """
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels, self._busy = max_pixels, False
+        self._process = DecoderProcess(max_pixels=max_pixels)
+        self._process.start()
+
+    def look(self, path: Path) -> PictureInfo:
+        return self._process.look(path)
+
+    def load(self, source: Path | bytes, *, name: str, all_frames: bool = False) -> Original:
+        self._busy = True
+        try:
+            return self._process.load(source, name=name, all_frames=all_frames)
+        finally:
+            self._busy = False
+
+    def close(self) -> None:
+        if self._busy:
+            self._process.close()
+            self._process = DecoderProcess(max_pixels=self._max_pixels)
+
+
+class Shop:
+    """Everything that outlives a job: the decoder, open models."""
+
+    def __init__(self, device: str, max_pixels: int) -> None:
+        self.device, self.max_pixels = device, max_pixels
+        self.decoder = LastingDecoder(max_pixels)
+        self._upscalers: dict[tuple[Any, ...], tuple[Upscaler, Model | Auto]] = {}
+
+    def choice(self, precision: str = "auto") -> DeviceChoice:
+        """The device in a precision."""
+        return choose(self.device, precision)
+
+    def upscaler(self, wanted: Parameters) -> tuple[Upscaler, Model | Auto]:
+        """The network of a model, ready to run; the last ones stay open."""
+        settings = settings_of(wanted)
+        installed = tuple(entry.id for entry in catalog.installed())
+        key = (wanted.model, wanted.precision, settings, installed)
+        found = self._upscalers.pop(key, None)
+        if found is None:
+            opened = opening.open(wanted.model)
+            found = Upscaler(opened, choice=self.choice(wanted.precision), settings=settings), opened
+        self._upscalers[key] = found
+        while len(self._upscalers) > KEPT_OPEN:
+            del self._upscalers[next(iter(self._upscalers))]
+        return found
+
+
+def serve(options: dict[str, Any]) -> None:
+    """Do jobs until there is nobody to do them for."""
+    requests = Requests()
+    shop = Shop(options["device"], options["max_pixels"])
+    if options.get("threads"):
+        import torch
+
+        torch.set_num_threads(options["threads"])
+    try:
+        choice = shop.choice()
+    except HatError as error:
+        requests.answer(event="broken", error=error.message, hint=error.hint)
+        return
+    waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    unwanted: set[str] = set()
+    threading.Thread(target=_listen, args=(requests, waiting, unwanted), daemon=True).start()
+    requests.answer(event="ready", device=str(choice.device), precision=choice.precision, why=choice.why)
+    while True:
+        request = waiting.get()
+        with closing(answers(request, shop)) as told:
+            for answer in told:
+                if request["attempt"] in unwanted:
+                    answer = {"event": "stopped"}
+                requests.answer(attempt=request["attempt"], **answer)
+                if answer["event"] == "stopped":
+                    break
+
+
+def _listen(requests: Requests, waiting: queue.SimpleQueue[dict[str, Any]], unwanted: set[str]) -> None:
+    """Hear of jobs, and of those that are not wanted any more, while others run."""
+    while (request := requests.next()) is not None:
+        if request["do"] == "stop":
+            unwanted.add(request["attempt"])
+        else:
+            waiting.put(request)
+    os._exit(0)  # the server has gone; whatever is half done is nowhere to be seen
+
+
+def answers(request: dict[str, Any], shop: Shop) -> Generator[dict[str, Any], None, None]:
+    """One job through the batch room: what it tells, as `hat upscale --json` would say it."""
+    source, target, name = Path(request["source"]), Path(request["target"]), request["name"]
+    in_root = request["in_root"]
+    try:
+        wanted = parameters.of_facts(request["parameters"])
+        upscaler, opened = shop.upscaler(wanted)
+        plan = plan_of(wanted, max_pixels=shop.max_pixels, overwrite=not in_root)
+        job = Job(InputFile(source, Path(name)), target, target.parent if in_root else None)
+        with ExitStack() as held:
+            journals = journals_of([job], upscaler, plan, opened)
+            for journal in journals.values():
+                _open(journal, held)
+            yield {"event": "started"}
+            with closing(run([job], upscaler, plan, journals=journals, decoder=shop.decoder)) as events:
+                for event in events:
+                    yield told(event)
+    except HatError as error:
+        yield {"event": "failed", **failure(error, source, target, name)}
+
+
+def _open(journal: Journal, held: ExitStack) -> None:
+    held.callback(journal.close)
+    journal.open()
+
+
+def told(event: Event) -> dict[str, Any]:
+    """What an event of a run means to the server."""
+    if isinstance(event, Started):
+        return {"event": "started"}
+    if isinstance(event, Advanced):
+        progress = event.progress
+        return {"event": "progress", "done": progress.done, "tile": progress.tile, "tiles": progress.tiles}
+    if isinstance(event, Writing):
+        return {"event": "writing"}
+    job = event.job
+    assert job.source.path is not None
+    assert job.output is not None
+    if event.error is not None:
+        name = str(job.source.relative)
+        return {"event": "failed", **failure(event.error, job.source.path, job.output, name)}
+    return {"event": "done", **_made(event, job.output)}
+
+
+def _made(outcome: Outcome, output: Path) -> dict[str, Any]:
+    skipped = [outcome.reason] if outcome.reason is not None else []
+    advice = [outcome.advice] if outcome.advice is not None else []
+    sizes = ("width", "height", "source_width", "source_height")
+    return {
+        **{name: size for name in sizes if (size := getattr(outcome, name))},
+        "seconds": round(outcome.seconds, 3),
+        "model": outcome.model,
+        "notes": [*outcome.notes, *skipped, *advice],
+        "result_bytes": output.stat().st_size,
+    }
+
+
+def failure(error: HatError, source: Path, target: Path, name: str) -> dict[str, Any]:
+    """An error with the names that the client knows instead of paths, and without hints meant for a command line."""
+
+    def renamed(text: str) -> str:
+        for path, known in ((source, name), (target, target.name), (target.parent, "the server's folder")):
+            text = text.replace(str(path), known)
+        return text
+
+    hint = renamed(error.hint) if error.hint is not None and " -" not in error.hint else None
+    return {"error": renamed(error.message), "hint": hint, "disk": disk_ended(error)}
+
+
+def settings_of(wanted: Parameters) -> Settings:
+    """How the network is run."""
+    tile: Any = int(wanted.tile) if wanted.tile.isdecimal() else wanted.tile
+    overlap = min(OVERLAP, tile // 2) if isinstance(tile, int) else OVERLAP
+    return Settings(tile=tile, overlap=overlap, ensemble=wanted.tta, alpha=wanted.alpha)
+
+
+def plan_of(wanted: Parameters, *, max_pixels: int, overwrite: bool) -> Plan:
+    """What the batch room is to do."""
+    options = EncodeOptions(quality=wanted.quality, lossless=wanted.lossless, strip_metadata=wanted.strip_metadata)
+    return Plan(
+        target=wanted.target,
+        format=wanted.container,
+        options=options,
+        overwrite=overwrite,
+        max_pixels=max_pixels,
+        writers=1,
+    )
