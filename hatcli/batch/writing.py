@@ -12,7 +12,8 @@ from typing import BinaryIO
 from hatcli.atomic import replacing, write_error
 from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.enlarged import Enlarged, PictureFrames, WholePicture
-from hatcli.batch.journal import Journal, stamp_open
+from hatcli.batch.journal import Journal
+from hatcli.batch.stamps import stamp_open
 from hatcli.errors import UsageError
 from hatcli.folder import Folder
 from hatcli.image import animation, encode

@@ -42,7 +42,9 @@ def connected(address: str) -> Iterator[None]:
     running = _running(address)
     os.environ.update(_QUIET if running else {**_QUIET, **_LOOPBACK})
     import ray
+    from ray._private import worker
 
+    worker.print_to_stdstream = _say_nothing  # it would write of dead nodes to stdout, where results go
     handlers = _handlers()
     try:
         ray.init(**_options(running))
@@ -87,3 +89,7 @@ def _restore(handlers: dict[int, Any]) -> None:
     for number, handler in handlers.items():
         if signal.getsignal(number) is not handler and handler is not None:
             signal.signal(number, handler)
+
+
+def _say_nothing(*message: object, **options: object) -> None:
+    """Instead of printing: what matters of it, hat says itself."""

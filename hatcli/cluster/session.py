@@ -38,17 +38,34 @@ class Session:
         """How many there can be on the nodes that are there."""
         return sum(count for _, count in self.slots.on(self.nodes))
 
-    def choice(self, precision: str) -> DeviceChoice:
-        """Device and precision of the workers."""
-        if self.slots.device == "cpu":
-            taken = choose("cpu", precision).dtype
-        elif precision == "auto":
-            taken = PRECISIONS[_precision_of_a_card()]
-        else:
-            taken = PRECISIONS[precision] if precision in PRECISIONS else choose("cpu", precision).dtype
+    def choice(self, precision: str, *, here: bool = False) -> DeviceChoice:
+        """Device and precision of the workers.
+
+        Args:
+            precision: as in `--precision`.
+            here: whether pieces are to be tried on this machine, whatever it has.
+        """
+        kind = self.slots.device
+        if kind == "cuda" and precision == "auto":
+            precision = _precision_of_a_card()
+        taken = PRECISIONS[precision] if precision in PRECISIONS else choose("cpu", precision).dtype
         workers, nodes = self.workers, len(self.nodes)
         why = f"{workers} worker{'s' * (workers != 1)} on {nodes} node{'s' * (nodes != 1)} of a Ray cluster"
-        return DeviceChoice(torch.device(self.slots.device), taken, why)
+        return DeviceChoice(choose().device if here and kind == "cuda" else torch.device(kind), taken, why)
+
+    def check(self, batch: Batch) -> None:
+        """Refuse what only this machine can read, or nothing would remember.
+
+        Raises:
+            UsageError: naming the first such picture.
+        """
+        for job in batch.jobs:
+            if job.source.path is None or streams.is_stream(job.source.path):
+                raise UsageError(f"{job.source.label} cannot be read by a cluster", hint="name a file, or leave --ray out")
+            if job.root is None or job.output is None:
+                raise UsageError(
+                    "--ray is for several pictures, whose results a journal remembers", hint="leave --ray out for a single one"
+                )
 
     def order(self, batch: Batch) -> Order:
         """What workers are told of a run."""
@@ -74,21 +91,6 @@ class Session:
         with closing(workers):
             yield from run(batch.jobs, batch.plan, batch.journals, workers, sizes=sizes_of(batch.jobs))
         sweep({job.output.parent for job in batch.jobs if job.output is not None})
-
-
-def check(batch: Batch) -> None:
-    """Refuse what only this machine can read, or nothing would remember.
-
-    Raises:
-        UsageError: naming the first such picture.
-    """
-    for job in batch.jobs:
-        if job.source.path is None or streams.is_stream(job.source.path):
-            raise UsageError(f"{job.source.label} cannot be read by a cluster", hint="name a file, or leave --ray out")
-        if job.root is None or job.output is None:
-            raise UsageError(
-                "--ray is for several pictures, whose results a journal remembers", hint="leave --ray out for a single one"
-            )
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Console
-from hatcli.cli.shared.devices import choose_device, run_settings
+from hatcli.cli.shared.devices import choose_device, devices_in, run_settings
 
 if TYPE_CHECKING:
     from hatcli.upscaling.device import DeviceChoice
@@ -42,17 +42,17 @@ class Running:
 
     def choice(self) -> DeviceChoice:
         """Device and precision; sets PyTorch's threads if asked."""
-        return choose_device(self.asked_device, self.asked_precision, self.threads)
-
-    @property
-    def asked_device(self) -> str:
-        """As it was typed, in one way or the other."""
-        return "cpu" if self.cpu else self.device
+        return choose_device("cpu" if self.cpu else self.device, self.asked_precision, self.threads)
 
     @property
     def asked_precision(self) -> str:
         """As it was typed, in one way or the other."""
         return "fp32" if self.fp32 else self.precision
+
+    def choices(self) -> list[DeviceChoice]:
+        """One for each device that was named; all of them are there."""
+        devices = ["cpu"] if self.cpu else devices_in(self.device)
+        return [choose_device(device, self.asked_precision, self.threads) for device in devices]
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,13 @@ Device = Annotated[
     str,
     _flag(SPEED, f"{', '.join(DEVICES[:-1])} or {DEVICES[-1]}.", "-d", "-g", "--device", value="NAME", choices=DEVICES),
 ]
+Devices = Annotated[
+    str,
+    _flag(
+        SPEED, f"{', '.join(DEVICES)}; several with commas, or cuda:all, share the pictures.",
+        "-d", "-g", "--device", value="NAME", choices=(*DEVICES, "cuda:all"),
+    ),
+]  # fmt: skip
 Cpu = Annotated[bool, typer.Option("--cpu", hidden=True)]
 Precision = Annotated[
     str,
@@ -203,6 +210,10 @@ Ray = Annotated[
 Workers = Annotated[
     int | None,
     _flag(RUN, "With --ray, workers at most; without it, one for each card, or for each CPU.", "--workers", value="N"),
+]
+Part = Annotated[
+    str | None,
+    _flag(RUN, "Only part 3 of 16 of the pictures, chosen by their names.", "--shard", value="3/16"),
 ]
 DryRun = Annotated[bool, _switch(RUN, "Say what would be done; write nothing.", "--dry-run")]
 AsJson = Annotated[bool, _switch(RUN, "One JSON object a line on stdout.", "--json")]

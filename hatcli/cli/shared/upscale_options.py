@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Console
-from hatcli.cli.shared.option_groups import Talk
+from hatcli.cli.shared.option_groups import Running, Talk
 from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hatcli.batch.jobs import LookAt
     from hatcli.batch.naming import Naming
     from hatcli.batch.plan import Plan
+    from hatcli.batch.shards import Shard
     from hatcli.image.options import EncodeOptions
     from hatcli.upscaling.size import Target
 
@@ -58,6 +59,11 @@ class Files:
         if self.overwrite and self.skip_existing:
             raise UsageError("--overwrite and --skip-existing contradict each other", hint="give one of them")
 
+    def check_several(self) -> None:
+        """Refuse what only one process can read or write."""
+        if STDOUT in self.named or self.output == STDOUT:
+            raise UsageError("several devices need files, not stdin or stdout", hint="name one device")
+
     def format(self) -> str | None:
         """An encoder's name; None for `same`."""
         from hatcli.image import encode
@@ -90,6 +96,13 @@ class Files:
             follow_links=self.follow_links,
             look=look,
         )
+
+
+@dataclass(frozen=True)
+class RunningOnSeveral(Running):
+    """The same for a command that several devices can share."""
+
+    device: options.Devices = "auto"
 
 
 @dataclass(frozen=True)
@@ -160,6 +173,13 @@ class Course:
     dry_run: options.DryRun = False
     as_json: options.AsJson = False
     fail_fast: options.FailFast = False
+    part: options.Part = None
+
+    def shard(self) -> Shard:
+        """The part of the pictures that is worked on."""
+        from hatcli.batch.shards import WHOLE, parse
+
+        return WHOLE if self.part is None else parse(self.part)
 
     def console(self, talk: Talk, files: Files) -> Console:
         """For people; silent where a picture goes to stdout."""

@@ -13,6 +13,8 @@ from hatcli.errors import HatError, InputError
 if TYPE_CHECKING:
     from hatcli.batch.batch import Batch
     from hatcli.batch.outcomes import Event, Foresight, Tally
+    from hatcli.cluster.forecast import ClusterEstimate
+    from hatcli.cluster.session import Session
     from hatcli.models.opening import Model
 
 
@@ -56,12 +58,15 @@ class View(Protocol):
     def end_dry_run(self, batch: Batch, tally: Tally) -> None:
         """After the last picture of a dry run."""
 
+    def tell_cluster(self, estimate: ClusterEstimate) -> None:
+        """What a run on the cluster would take, after the end of a dry run."""
+
 
 def show_run(batch: Batch, views: Sequence[View], events: Generator[Event, None, None] | None = None) -> int:
     """Run and show it; the exit code.
 
     Args:
-        events: of a run somewhere else; None: it is run here.
+        events: of a run that goes elsewhere; None: it goes here.
     """
     from hatcli.batch.outcomes import Tally
     from hatcli.batch.run import deliver, run
@@ -79,17 +84,27 @@ def show_run(batch: Batch, views: Sequence[View], events: Generator[Event, None,
     return tally.exit_code(len(batch.jobs))
 
 
-def show_dry_run(batch: Batch, views: Sequence[View]) -> int:
-    """Show what a run would do; the exit code."""
+def show_dry_run(batch: Batch, views: Sequence[View], session: Session | None = None) -> int:
+    """Show what a run would do; the exit code.
+
+    Args:
+        session: the cluster that would do it; None: this machine.
+    """
     from hatcli.batch.dry_run import foresee
     from hatcli.batch.outcomes import Tally
 
     tally = Tally()
+    workload = None if session is None else session.workload(batch)
     _begin(batch, tally, views)
     for event in foresee(batch):
         _tell(event, tally, views)
+        if workload is not None:
+            workload.add(event)
     for view in views:
         view.end_dry_run(batch, tally)
+    if workload is not None and (estimate := workload.estimate()) is not None:
+        for view in views:
+            view.tell_cluster(estimate)
     return tally.exit_code(len(batch.jobs))
 
 
@@ -123,7 +138,7 @@ def _beginning(batch: Batch) -> Beginning:
         usual=usual,
         sister=opened.sister(scale) if isinstance(opened, Auto) else None,
         is_chosen=isinstance(opened, Auto),
-        device=str(choice.device),
+        device=batch.device,
         precision=choice.precision,
         why=choice.why,
         notes=remarks(usual, scale=scale, reached=reached),
