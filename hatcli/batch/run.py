@@ -117,9 +117,7 @@ def _enlarge_all(intake: Intake, upscaler: Upscaler, writers: Writers) -> Iterat
             continue
         began = time.monotonic()
         try:
-            for event in enlarge(ready.job, ready.found, upscaler, intake.plan, writers):
-                yield event
-                yield from writers.finished()
+            yield from enlarge(ready.job, ready.found, upscaler, intake.plan, writers)
         except Exception as error:
             failure = intake.bugs.failure(error, ready.job.source.label)
             yield Outcome(ready.job, "failed", error=failure, seconds=time.monotonic() - began)

@@ -72,5 +72,4 @@ class Said:
     """Something about one picture: it is begun (None), got further, is on its way to its file, or has ended."""
 
     number: int
-    what: None | Progress | str | Ended
-
+    what: Progress | str | Ended | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hatcli.cluster.seat import CODE, PACKAGES
 from hatcli.errors import UsageError
@@ -24,7 +25,8 @@ def alive() -> list[Node]:
     """The nodes that are there now, in order of their ids."""
     import ray
 
-    nodes = [node for node in ray.nodes() if node["Alive"]]
+    listed: Any = ray.nodes
+    nodes = [node for node in listed() if node["Alive"]]
     alike = Counter(node["NodeManagerAddress"] for node in nodes)
     found = []
     for node in nodes:
@@ -58,7 +60,7 @@ class Slots:
         return node.gpus if self.device == "cuda" else node.cpus // self.threads(node)
 
     def on(self, nodes: list[Node]) -> list[tuple[Node, int]]:
-        """The nodes and how many workers each gets: spread evenly where there are to be fewer than there is room for."""
+        """How many workers each of the nodes gets: spread evenly where fewer are wanted than there is room for."""
         left = {node: self._room(node) for node in nodes}
         counts = dict.fromkeys(nodes, 0)
         wanted = sum(left.values()) if self.workers is None else self.workers

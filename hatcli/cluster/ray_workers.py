@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -11,10 +12,11 @@ import ray
 from ray import cloudpickle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hatcli.cluster import seat
+from hatcli.cluster.calibration import Trial
 from hatcli.cluster.dispatch import Joined, Lost, News, Rested, Told
 from hatcli.cluster.messages import Order, Task
 from hatcli.cluster.nodes import Node, Slots, alive, difference
+from hatcli.cluster.seat import Seat, installed
 from hatcli.cluster.weights import WeightsFile
 from hatcli.errors import HatError, UsageError
 
@@ -23,6 +25,7 @@ _MOST_AT_ONCE = 64  # messages of one worker between two looks at the others
 _PIECE = 8 << 20  # bytes of weights in a message
 _FAILED_STARTS = 5  # in a row, until the run ends
 _PATIENCE = 120.0  # seconds without any node
+_TRIED = 4  # workers that are tried out
 _ANSWERS = 30.0  # seconds for all nodes to say what they have, before those that have said it begin
 
 
@@ -71,9 +74,10 @@ class RayWorkers:
     _is_stopped: bool = False
 
     def __post_init__(self) -> None:
-        cloudpickle.register_pickle_by_value(seat)
-        self._actor = ray.remote(seat.Seat)
-        self._ours = seat.installed()
+        untyped: Any = cloudpickle
+        untyped.register_pickle_by_value(sys.modules[Seat.__module__])
+        self._actor: Any = ray.remote(Seat)
+        self._ours = installed()
 
     def news(self, seconds: float) -> list[News]:
         """See `Workers.news`."""
@@ -105,7 +109,7 @@ class RayWorkers:
                 self.say(f"node {here[id_].name} has come")
         self._nodes = here
         lost = [name for name, seat in self._seats.items() if seat.node.id not in here]
-        news = [self._lose(name) for name in lost]
+        news: list[News] = [self._lose(name) for name in lost]
         for node, count in self.slots.on(list(here.values())):
             seated = sum(seat.node.id == node.id for seat in self._seats.values())
             for _ in range(count - seated):
@@ -231,6 +235,16 @@ class RayWorkers:
         if (seat := self._seats.get(worker)) is not None:
             seat.actor.finish.remote(seat.shift, seat.given)
 
+    def tried_out(self, paths: list[str], containers: list[str]) -> tuple[list[Trial], float]:
+        """What pictures take on a few workers that work side by side, and the seconds until the first could begin."""
+        began, start, joined = time.monotonic(), 0.0, 0
+        while not joined or (joined < len(self._seats) and time.monotonic() - began < _ANSWERS):
+            joined += sum(isinstance(news, Joined) for news in self.news(_LOOK_EVERY))
+            start = start or (time.monotonic() - began if joined else 0.0)
+        ready = [seat for seat in self._seats.values() if seat.stage == "ready"][:_TRIED]
+        trials = ray.get([seat.actor.try_out.remote(paths, containers) for seat in ready])
+        return [trial for some in trials for trial in some], start
+
     def stop(self) -> None:
         """See `Workers.stop`."""
         self._is_stopped = True
@@ -244,4 +258,3 @@ class RayWorkers:
         """Let go of all."""
         for name in list(self._seats):
             self._lose(name)
-

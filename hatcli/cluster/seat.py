@@ -1,4 +1,4 @@
-"""The actor that a worker works in: sent to the nodes by value, so that it can speak where hat is another one, or missing.
+"""The actor that a worker works in: sent to the nodes by value, so that it speaks where hat is another one, or missing.
 
 Nothing of hat is imported before the driver has compared versions.
 """
@@ -63,6 +63,10 @@ class Seat:
 
         self._worker = Worker(order)
         return str(self._worker.choice.why)
+
+    def try_out(self, paths: list[str], containers: list[str]) -> Any:
+        """See `Worker.try_out`."""
+        return self._worker.try_out(paths, containers)
 
     def work(self, shift: int) -> Iterator[Any]:
         """See `Worker.work`."""

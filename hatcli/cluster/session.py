@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,14 +14,20 @@ from hatcli.atomic import sweep
 from hatcli.batch import streams
 from hatcli.batch.batch import Batch
 from hatcli.batch.outcomes import Event
+from hatcli.cluster.calibration import service_of
 from hatcli.cluster.connection import connected
 from hatcli.cluster.dispatch import run
+from hatcli.cluster.forecast import Workload
 from hatcli.cluster.messages import Order
 from hatcli.cluster.nodes import Node, Slots, alive, slots
+from hatcli.cluster.simulation import Service
 from hatcli.cluster.sizes import sizes_of
 from hatcli.cluster.weights import described
 from hatcli.errors import UsageError
 from hatcli.upscaling.device import PRECISIONS, DeviceChoice, choose
+
+if TYPE_CHECKING:
+    from hatcli.cluster.ray_workers import RayWorkers
 
 Say = Callable[[str], None]
 
@@ -61,10 +68,13 @@ class Session:
         """
         for job in batch.jobs:
             if job.source.path is None or streams.is_stream(job.source.path):
-                raise UsageError(f"{job.source.label} cannot be read by a cluster", hint="name a file, or leave --ray out")
+                raise UsageError(
+                    f"{job.source.label} cannot be read by a cluster", hint="name a file, or leave --ray out"
+                )
             if job.root is None or job.output is None:
                 raise UsageError(
-                    "--ray is for several pictures, whose results a journal remembers", hint="leave --ray out for a single one"
+                    "--ray is for several pictures, whose results a journal remembers",
+                    hint="leave --ray out for a single one",
                 )
 
     def order(self, batch: Batch) -> Order:
@@ -80,14 +90,38 @@ class Session:
             folder=os.getcwd(),  # noqa: PTH109
         )
 
-    def run(self, batch: Batch) -> Generator[Event, None, None]:
-        """A batch that is made ready, on the workers: the same events as of `batch.run.run`."""
+    def _workers(self, batch: Batch) -> RayWorkers:
         from hatcli.cluster.ray_workers import RayWorkers
 
-        batch.decoder.close()  # the workers have their own
-        roots = tuple(str(root.absolute()) for root in batch.journals)
         sources = [str(job.source.path.absolute().parent) for job in batch.jobs[:1] if job.source.path is not None]
-        workers = RayWorkers(self.order(batch), self.slots, (*roots, *sources), self.say)
+        return RayWorkers(self.order(batch), self.slots, tuple(sources), self.say)
+
+    def workload(self, batch: Batch) -> Workload:
+        """What a run over these pictures would be; they are added one by one."""
+        order = self.order(batch)
+
+        def calibrated(paths: list[str], containers: list[str]) -> Service | None:
+            with closing(self._workers(batch)) as workers:
+                trials, start = workers.tried_out(paths, containers)
+            if not trials:
+                return None
+            shares_cores = self.slots.device == "cpu"
+            return service_of(trials, shares_cores=shares_cores, writers=batch.plan.writers, start=start)
+
+        weights_bytes = sum(os.stat(file.path).st_size for file in order.weights.files)  # noqa: PTH116
+        return Workload(
+            calibrated,
+            device=self.slots.device,
+            workers=self.workers,
+            nodes=len(self.nodes),
+            weights_bytes=weights_bytes,
+        )
+
+    def run(self, batch: Batch) -> Generator[Event, None, None]:
+        """A batch that is made ready, on the workers: the same events as of `batch.run.run`."""
+        batch.decoder.close()  # the workers have their own
+        workers = self._workers(batch)
+        workers.paths += tuple(str(root.absolute()) for root in batch.journals)
         with closing(workers):
             yield from run(batch.jobs, batch.plan, batch.journals, workers, sizes=sizes_of(batch.jobs))
         sweep({job.output.parent for job in batch.jobs if job.output is not None})

@@ -1,4 +1,4 @@
-"""Results on their way from a worker to their names: the worker leaves them under temporary ones, the driver gives names.
+"""Results between a worker and their names: the worker leaves them under temporary ones, the driver gives the others.
 
 So a picture that two workers have made, because one was taken for dead, appears once; and nothing appears that the
 journal does not know.
@@ -63,7 +63,14 @@ class StagingJournal(Journal):
             raise atomic.write_error(output.parent if isinstance(error, FolderGoneError) else output, error) from error
 
     def record(
-        self, output: Path, source: Path, *, origin: Stamp, made: Stamp, made_by: Mapping[str, Any] | None = None
+        self,
+        output: Path,
+        source: Path,
+        *,
+        origin: Stamp,
+        made: Stamp,
+        made_by: Mapping[str, Any] | None = None,
+        durable: bool = True,
     ) -> None:
         """Remember what the driver is to note."""
         self._noted[str(output)] = (origin, made, made_by or {})
@@ -167,8 +174,7 @@ class Committer:
                 return False
             if folder.status(output.name) is not None and not self._may_replace(job):
                 raise UsageError(f"{output} is there already", hint="add --overwrite to replace it")
-        record = {"origin": staged.origin, "made": staged.made, "made_by": staged.made_by}
-        journal.record(output, source, **record, durable=False)
+        journal.record(output, source, origin=staged.origin, made=staged.made, made_by=staged.made_by, durable=False)
         return True
 
     def _may_replace(self, job: Job) -> bool:

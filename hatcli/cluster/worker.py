@@ -15,10 +15,12 @@ import torch
 
 from hatcli.batch.decoder import Decoder, DecoderProcess
 from hatcli.batch.inputs import InputFile
+from hatcli.batch.journal import Journal
 from hatcli.batch.outcomes import Advanced, Event, Outcome, Started
 from hatcli.batch.plan import Job
 from hatcli.batch.reading import Original
 from hatcli.batch.run import run
+from hatcli.cluster.calibration import Trial, try_out
 from hatcli.cluster.feed import Feed
 from hatcli.cluster.messages import Ended, Order, Said, Task
 from hatcli.cluster.staging import StagingJournal, discard
@@ -106,6 +108,12 @@ class Worker:
             with self._lock:
                 self._feeds.pop(shift, None)
 
+    def try_out(self, paths: list[str], containers: list[str]) -> list[Trial]:
+        """What pictures take here."""
+        plan = self._order.plan
+        files = [Path(path) for path in paths]
+        return try_out(files, containers, self._upscaler, self._decoder, plan.target, plan.options)
+
     def _until_stopped(self, events: Generator[Event, None, None]) -> Iterator[Event]:
         for event in events:
             yield event
@@ -130,6 +138,7 @@ class Worker:
         del self._tasks[event.job.output]
         assert event.job.root is not None
         journal = journals[event.job.root]
+        assert isinstance(journal, StagingJournal)
         staged = journal.taken(event.job.output)
         if staged is not None and event.status != "done":
             discard(journal, event.job.output, staged)
@@ -146,12 +155,13 @@ class Worker:
             ),
         )
 
-class _Staging(dict[Path, StagingJournal]):
+
+class _Staging(dict[Path, Journal]):
     """A staging journal for each folder."""
 
-    def __missing__(self, root: Path) -> StagingJournal:
-        self[root] = StagingJournal(root)
-        return self[root]
+    def __missing__(self, root: Path) -> Journal:
+        journal = self[root] = StagingJournal(root)
+        return journal
 
     def get(self, root: Path, default: Any = None) -> Any:
         return self[root]

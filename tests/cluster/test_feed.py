@@ -17,7 +17,12 @@ def jobs(*names: str) -> list[Job]:
 def test_jobs_that_come_after_the_last_word_are_still_taken() -> None:
     feed = Feed()
     feed.finish(3)
-    thread = threading.Timer(0.05, lambda: (feed.put(jobs("a", "b")), feed.put(jobs("c"))))
+
+    def come() -> None:
+        feed.put(jobs("a", "b"))
+        feed.put(jobs("c"))
+
+    thread = threading.Timer(0.05, come)
     thread.start()
     assert [job.source.label for job in feed] == ["a", "b", "c"]
     thread.join()

@@ -67,7 +67,9 @@ def test_a_picture_that_kills_its_workers_is_given_up_and_no_other_is() -> None:
 
 def test_random_losses_leave_nothing_out_and_make_nothing_twice() -> None:
     chance = random.Random(3)
-    hands, made, has = waiting(500, lives=50), [], {}
+    hands = waiting(500, lives=50)
+    made: list[int] = []
+    has: dict[str, list[int]] = {}
     for step in range(20_000):
         if not hands.are_needed:
             break

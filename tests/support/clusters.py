@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hatcli.batch.journal import NAME
+from hatcli.batch.journal_files import NAME
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
 _STORE = 80 << 20  # bytes
@@ -57,7 +57,7 @@ def nodes(count: int) -> Iterator[Nodes]:
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 1, "object_store_memory": _STORE, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster: Any = Cluster(initialize_head=True, head_node_args=head)
     try:
         here = Nodes(cluster)
         for _ in range(count - 1):

@@ -68,7 +68,9 @@ def upscale(
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
         found = files.find(naming, look=decoder.look)
         session = joined(cluster, running, console, opened)
-        choices = running.choices() if session is None else [session.choice(running.asked_precision, here=course.dry_run)]
+        choices = (
+            running.choices() if session is None else [session.choice(running.asked_precision, here=course.dry_run)]
+        )
         factors = [] if model == AUTO else wanted_factors(plan.target, found, decoder.look)
         networks = open_model(model, factors, console, offline=offline)
         upscaler = Upscaler(networks, choice=choices[0], settings=settings)
