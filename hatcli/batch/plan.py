@@ -9,12 +9,15 @@ from pathlib import Path
 from hatcli import __version__
 from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
+from hatcli.batch.shards import WHOLE, Shard
 from hatcli.errors import UsageError
 from hatcli.image import decode
-from hatcli.image.options import EncodeOptions
+from hatcli.image.options import DecodeOptions, EncodeOptions
 from hatcli.models.opening import Auto, Model
 from hatcli.upscaling.size import Target
 from hatcli.upscaling.upscaler import Upscaler
+
+FINISHED = "it is finished already"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Plan:
         max_pixels: the largest input that is opened.
         fail_fast: whether the first failure ends the run.
         frames: `first`, `all` (where the format can hold them), or None: all where the output keeps the input's format.
+        decoding: how inputs are read.
         writers: threads that encode and write while the next picture is enlarged.
     """
 
@@ -44,6 +48,7 @@ class Plan:
     fail_fast: bool = False
     frames: str | None = None
     writers: int = 2
+    decoding: DecodeOptions = field(default_factory=DecodeOptions)
 
     def __post_init__(self) -> None:
         if self.frames not in (None, "first", "all"):
@@ -63,7 +68,9 @@ class Job:
     root: Path | None = None
 
 
-def journals_of(jobs: list[Job], upscaler: Upscaler, plan: Plan, opened: Model | Auto) -> dict[Path, Journal]:
+def journals_of(
+    jobs: list[Job], upscaler: Upscaler, plan: Plan, opened: Model | Auto, shard: Shard = WHOLE
+) -> dict[Path, Journal]:
     """The journal of each folder that results go to; none for a single named file."""
     roots = sorted({job.root for job in jobs if job.root is not None})
     if not roots:
@@ -79,11 +86,13 @@ def journals_of(jobs: list[Job], upscaler: Upscaler, plan: Plan, opened: Model |
         "upscaler": settings,
         "precision": upscaler.choice.precision,
     }
+    if plan.decoding != DecodeOptions():  # else older journals would not be believed any more
+        made_with["decoding"] = asdict(plan.decoding)
 
     def weights_for(jpeg_quality: int | None, factor: float | None) -> str:
         return opened.suited(jpeg_quality=jpeg_quality, factor=factor).digest
 
-    return {root: Journal(root, made_with, weights_for) for root in roots}
+    return {root: Journal(root, made_with, weights_for, shard=shard) for root in roots}
 
 
 def reason_to_skip(job: Job, plan: Plan, journals: dict[Path, Journal]) -> str | None:
@@ -93,7 +102,7 @@ def reason_to_skip(job: Job, plan: Plan, journals: dict[Path, Journal]) -> str |
     journal = journals.get(job.root) if job.root is not None else None
     if journal is not None and job.source.path is not None:
         if journal.is_finished(job.output, job.source.path):
-            return "it is finished already"
+            return FINISHED
         if not plan.overwrite and journal.was_changed(job.output, job.source.path):
             return "its result was changed since; --overwrite makes it again"
     return "its output exists" if plan.skip_existing and os.path.lexists(job.output) else None

@@ -92,7 +92,7 @@ class JsonLines:
             passed_over=batch.found.passed_over,
             seconds=round(seconds, 3),
             megapixels_per_second=round(tally.pixels / 1e6 / max(seconds, 1e-9), 4),
-            device=str(batch.upscaler.choice.device),
+            device=batch.device,
             model=", ".join(tally.models) or batch.opened.name,
             failures=[{"input": source, "error": error.message} for source, error in tally.failures],
         )
