@@ -45,7 +45,7 @@ class Serving:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
-            preexec_fn=limit,  # noqa: PLW1509
+            preexec_fn=limit,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

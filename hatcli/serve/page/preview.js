@@ -90,7 +90,7 @@ export class Preview {
     at("outcomes").prepend(this.shown);
   }
   face(trial) {  // this one to the right, "before" to the left
-    const done = [...this.trials.values()].filter(one => one.job?.state === "done");
+    const shown = [...at("outcomes").children], done = [...this.trials.values()].filter(one => one.job?.state === "done").sort((a, b) => shown.indexOf(a.element) - shown.indexOf(b.element));
     const models = done.map(one => ({ name: words.model(one.name), source: address(one.job.id, "view/result"), facts: one.state.textContent }));
     this.compare.openTrials(`A piece of ${isolated(this.job.name)}`, [{ name: "before (bicubic)", from: address(trial.job.id, "view/source") }, ...models], done.indexOf(trial) + 1);
   }
