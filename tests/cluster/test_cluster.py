@@ -45,3 +45,23 @@ def test_a_node_that_dies_costs_no_picture(
     again = clusters.told(clusters.start(source, "-o", out, "-n", weights, "--cpu"))
     assert again[-1]["skipped"] == 30  # without the cluster, from the same journal
     assert not list(out.glob(".hat-*.part"))
+
+
+def test_a_second_driver_is_refused_and_an_interrupted_one_keeps_what_is_finished(
+    cluster: clusters.Nodes, tmp_path: Path, weights: Path
+) -> None:
+    source, out = clusters.pictures(tmp_path / "in", 200, side=64), tmp_path / "out"
+    words = (source, "-o", out, "-n", weights, "--ray", cluster.address)
+    run = clusters.start(*words)
+    clusters.until(run, lambda: len(clusters.contents(out)) >= 2)
+    other = clusters.start(*words)
+    _, errors = other.communicate(timeout=60)
+    assert other.returncode == 2
+    assert f"error: another run writes to {out}" in errors
+    clusters.stop(run)
+    events = clusters.told(run)
+    assert run.returncode == 130
+    finished = {Path(event["output"]).name for event in events if event["event"] == "done"}
+    assert finished == set(clusters.contents(out)) == set(clusters.times_made(out))
+    assert events[-1]["not_started"] == 200 - len(finished) > 0
+    assert not list(out.glob(".hat-*.part"))

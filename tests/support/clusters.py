@@ -128,3 +128,8 @@ def times_made(folder: Path) -> dict[str, int]:
                 if name := json.loads(line).get("output"):
                     counts[name] = counts.get(name, 0) + 1
     return counts
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Ctrl-C, as a terminal sends it: to all processes that the run has started as well."""
+    os.killpg(process.pid, signal.SIGINT)
