@@ -104,6 +104,7 @@ class RawReader(Reader):
                 output_bps=16,
                 use_camera_wb=True,
                 no_auto_bright=True,
+                adjust_maximum_thr=0.0,  # else brightness would depend on what else is in the picture
                 gamma=gamma,
                 output_color=rawpy.ColorSpace[space],
             )
