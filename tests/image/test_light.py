@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.pictures import noise, ramp, saved
 from support.readers import exiftool_tags, said_by
@@ -49,6 +50,20 @@ def test_png_marks_it_where_other_programs_look(tmp_path: Path) -> None:
     assert body == bytes([9, 16, 0, 1])
     tags = exiftool_tags(tmp_path / "a.png")
     assert (tags["ColorPrimaries"], tags["TransferCharacteristics"]) == (9, 16)
+
+
+def test_ten_bits_of_an_avif_are_kept_where_they_matter(tmp_path: Path) -> None:
+    pytest.importorskip("opencodecs")
+    (tmp_path / "a.png").write_bytes(encode.encode(Picture(ramp(64, 96).astype(np.uint16) * 257), format="PNG"))
+    said_by(
+        "ffmpeg", "-v", "error", "-i", tmp_path / "a.png", "-vf", "scale=out_color_matrix=bt2020:out_range=full",
+        "-c:v", "libaom-av1", "-still-picture", "1", "-crf", "1", "-pix_fmt", "yuv444p10le", "-color_primaries",
+        "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc", "-color_range", "pc", tmp_path / "a.avif",
+    )  # fmt: skip
+    read, told = decode.read(tmp_path / "a.avif"), decode.probe(tmp_path / "a.avif")
+    assert (read.bits, told.bits, read.light, told.light) == (16, 16, Light(9, PQ), Light(9, PQ))
+    assert len(np.unique(read.pixels)) > 256
+    assert np.abs(read.pixels / 65535 - ramp(64, 96) / 255).mean() < 0.004
 
 
 def test_heic_marks_it_where_other_programs_look(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -62,8 +63,7 @@ def _pages() -> list[bytes]:
 
 
 @pytest.mark.parametrize("originals", [_heic, _jxl, _raw, _exr, _psd, _pages], ids=lambda made: made.__name__)
-def test_no_damage_ends_the_decoder(originals: object, share: float) -> None:
-    assert callable(originals)
+def test_no_damage_ends_the_decoder(originals: Callable[[], list[bytes]], share: float) -> None:
     files, chance, ends, longest = originals(), random.Random(7), Counter[str](), 0.0
     decoder = DecoderProcess(max_pixels=1_000_000, options=DecodeOptions(pages=(1, None)))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,8 @@ def mosaic(scene: NDArray[np.floating]) -> NDArray[np.uint16]:
     seen = (scene * np.array(NEUTRAL)).clip(0, 1) * WHITE
     out = seen[..., 1].copy()
     out[::2, ::2], out[1::2, 1::2] = seen[::2, ::2, 0], seen[1::2, 1::2, 2]
-    return np.rint(out).astype(np.uint16)
+    recorded: NDArray[np.uint16] = np.rint(out).astype(np.uint16)
+    return recorded
 
 
 def dng(scene: NDArray[np.floating], *, orientation: int = 1) -> bytes:
@@ -36,7 +38,7 @@ def dng(scene: NDArray[np.floating], *, orientation: int = 1) -> bytes:
     height, width = scene.shape[:2]
     pixels, thumbnail = mosaic(scene).astype("<u2").tobytes(), bytes([128] * 4)
     body = thumbnail + pixels
-    number = lambda tag, kind, *values: ifd.numbers(tag, kind, *values, order=_ORDER)  # noqa: E731
+    number = partial(ifd.numbers, order=_ORDER)
     short, long = ifd.SHORT, ifd.LONG
     raw = [
         number(254, long, 0), number(256, long, width), number(257, long, height), number(258, short, 16),
