@@ -78,6 +78,13 @@ def test_other_formats_show_it_by_the_rule(tmp_path: Path) -> None:
     assert blue == 65535
 
 
+def test_python_programs_get_what_is_shown() -> None:
+    read = decode.decode(exr(rgb(np.full((4, 4, 3), 0.18, np.float32))))
+    shown = round(65535 * (1.055 * 0.18 ** (1 / 2.4) - 0.055))
+    assert abs(int(read.to_numpy()[0, 0, 0]) - shown) <= 20
+    assert read.to_pil().getpixel((0, 0)) == (round(shown / 257),) * 3
+
+
 def test_the_rule_is_the_same_row_by_row(tmp_path: Path) -> None:
     read = decode.decode(exr(rgb(scene())))
     whole = encode.encode(read, format="PNG")

@@ -118,7 +118,7 @@ class RawReader(Reader):
         return Shape(self.width, self.height, 3, 16, alpha=False)
 
     def remarks(self, *, has_profile: bool) -> list[str]:
-        return [f"developed with the camera's white balance, to {self.profile}"]
+        return [f"developed with the camera's white balance, to {_SPACES[self.profile][0]}"]
 
 
 def opened(data: bytes, format: str, *, name: str, max_pixels: int, profile: str = "srgb") -> Reader:
