@@ -22,7 +22,7 @@ from hatcli.outside import NotPlainError, kind_of, read_bounded
 STREAM = "-"  # stdin as an input, stdout as an output
 _LONGEST_LIST = 1 << 30  # bytes of an @list
 _MOST_DETAILS = 1000  # files passed over that are named with -v
-_PICTURE_SUFFIXES = frozenset(formats.SUFFIXES) | {".heic", ".heif", ".jxl", ".exr", ".hdr", ".dds", ".icns"}
+_PICTURE_SUFFIXES = frozenset(formats.SUFFIXES) | {".hdr", ".dds", ".icns", ".dcm"}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from hatcli.batch.shards import WHOLE, Shard
 from hatcli.batch.stamps import is_there
 from hatcli.errors import UsageError
 from hatcli.image import decode
-from hatcli.image.options import EncodeOptions
+from hatcli.image.options import DecodeOptions, EncodeOptions
 from hatcli.models.opening import Auto, Model
 from hatcli.upscaling.size import Target
 from hatcli.upscaling.upscaler import Upscaler
@@ -37,6 +37,7 @@ class Plan:
         max_pixels: the largest input that is opened.
         fail_fast: whether the first failure ends the run.
         frames: `first`, `all` (where the format can hold them), or None: all where the output keeps the input's format.
+        decoding: how inputs are read.
         writers: threads that encode and write while the next picture is enlarged.
     """
 
@@ -50,6 +51,7 @@ class Plan:
     fail_fast: bool = False
     frames: str | None = None
     writers: int = 2
+    decoding: DecodeOptions = field(default_factory=DecodeOptions)
 
     def __post_init__(self) -> None:
         if self.frames not in (None, "first", "all"):
@@ -102,6 +104,8 @@ def ways(
         "upscaler": settings,
         "precision": upscaler.choice.precision,
     }
+    if plan.decoding != DecodeOptions():  # else older journals would not be believed any more
+        made_with["decoding"] = asdict(plan.decoding)
 
     def weights_for(jpeg_quality: int | None, factor: float | None) -> str:
         return opened.suited(jpeg_quality=jpeg_quality, factor=factor).digest

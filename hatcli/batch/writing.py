@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from hatcli.atomic import replacing, write_error
 from hatcli.batch.bounded_queue import BoundedQueue
-from hatcli.batch.enlarged import Enlarged, PictureFrames, WholePicture
+from hatcli.batch.enlarged import Enlarged, PictureFrames, PicturePages, WholePicture
 from hatcli.batch.journal import Journal
 from hatcli.batch.places.journal import StoreJournal
 from hatcli.batch.places.objects import Stored
@@ -20,8 +20,7 @@ from hatcli.batch.places.store import StorePlace
 from hatcli.batch.stamps import stamp_open
 from hatcli.errors import UsageError
 from hatcli.folder import Folder
-from hatcli.image import animation, encode
-from hatcli.image.animation import Animation
+from hatcli.image import animation, encode, pages
 from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture, Samples
 
@@ -101,8 +100,12 @@ def _encode(result: Enlarged, file: BinaryIO, options: EncodeOptions) -> list[st
     if isinstance(result, WholePicture):
         return encode.write_into(file, result.picture, format=container, options=options)
     if isinstance(result, PictureFrames):
-        frames = _all_frames(result.frames, result.like)
+        expected = len(result.like.frames) + (result.like.still is not None)
+        frames = _all_pictures(result.frames, expected)
         return animation.write_into(file, frames, result.like, format=container, options=options)
+    if isinstance(result, PicturePages):
+        every = _all_pictures(result.pages, result.count)
+        return pages.write_into(file, every, count=result.count, options=options)
     return encode.write_rows_into(
         file,
         _all_rows(result.rows, height=result.height),
@@ -125,13 +128,13 @@ def _all_rows(strips: BoundedQueue[Samples], *, height: int) -> Iterator[Samples
         raise UnfinishedError
 
 
-def _all_frames(frames: BoundedQueue[Picture], like: Animation) -> Iterator[Picture]:
-    """The frames, and an error if they were not all."""
+def _all_pictures(pictures: BoundedQueue[Picture], expected: int) -> Iterator[Picture]:
+    """The frames or pages, and an error if they were not all."""
     count = 0
-    for frame in frames:
+    for picture in pictures:
         count += 1
-        yield frame
-    if count != len(like.frames) + (like.still is not None):
+        yield picture
+    if count != expected:
         raise UnfinishedError
 
 

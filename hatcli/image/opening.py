@@ -43,7 +43,7 @@ def open_image(data: bytes, format: str, *, name: str, max_pixels: int) -> Image
     tags = getattr(image, "tag_v2", {})
     # Camera raw files are TIFFs whose first page is a thumbnail: decoding that would be a wrong picture.
     if _DNG_VERSION in tags or (tags.get(_NEW_SUBFILE_TYPE, 0) == _REDUCED and _SUB_DIRECTORIES in tags):
-        refusal = formats.refusal("camera raw")
+        refusal = formats.refusal("RAW")
         raise InputError(f"cannot read {name}: {refusal.reason}", hint=refusal.hint)
     return image
 

@@ -50,7 +50,7 @@ def upscale(
     from hatcli.batch.decoder import DecoderProcess
 
     with ExitStack() as opened:
-        decoder = DecoderProcess(max_pixels=content.max_pixels())
+        decoder = DecoderProcess(max_pixels=content.max_pixels(), options=content.decoding())
         opened.callback(decoder.close)
         decoder.start()  # it gets ready while PyTorch is imported here
 

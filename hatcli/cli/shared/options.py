@@ -11,7 +11,7 @@ from hatcli.cli.shared import completion
 
 FILES, SIZE, MODEL = "Input and output", "Size", "Model"
 SPEED, PICTURE, RUN = "Speed and memory", "Picture", "Run"
-FORMATS = ("same", "png", "jpeg", "webp", "tiff", "avif", "bmp", "gif")
+FORMATS = ("same", "png", "jpeg", "webp", "tiff", "avif", "bmp", "gif", "heic", "jxl", "exr")
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")
 
 
@@ -159,8 +159,10 @@ Jobs = Annotated[
     _flag(SPEED, "Threads that encode and write while the next picture is enlarged.", "-j", "--jobs", value="N"),
 ]
 
-Quality = Annotated[int | None, _flag(PICTURE, "1 to 100, for JPEG, WebP and AVIF.", "-q", "--quality", value="N")]
-Lossless = Annotated[bool, _switch(PICTURE, "Lossless WebP.", "--lossless")]
+Quality = Annotated[
+    int | None, _flag(PICTURE, "1 to 100, for JPEG, WebP, AVIF, HEIC and JPEG XL.", "-q", "--quality", value="N")
+]
+Lossless = Annotated[bool, _switch(PICTURE, "Lossless WebP; JPEG XL is, unless a quality is given.", "--lossless")]
 Compression = Annotated[
     int | None, _flag(PICTURE, "0 to 9 for PNG and TIFF; higher is smaller and slower.", "--compression", value="N")
 ]
@@ -186,6 +188,26 @@ Frames = Annotated[
         "--frames",
         value="first|all",
         choices=("first", "all"),
+    ),
+]
+Pages = Annotated[
+    str,
+    _flag(
+        PICTURE,
+        "Of a TIFF: first, all, N or N-M; several become a TIFF of several pages.",
+        "--pages",
+        value="first|all|N-M",
+        choices=("first", "all"),
+    ),
+]
+RawProfile = Annotated[
+    str,
+    _flag(
+        PICTURE,
+        "Colours that camera raw files are developed to: srgb, display-p3, adobe-rgb or prophoto.",
+        "--raw-profile",
+        value="NAME",
+        choices=("srgb", "display-p3", "adobe-rgb", "prophoto"),
     ),
 ]
 StripMetadata = Annotated[

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hatcli.batch.naming import Naming
     from hatcli.batch.plan import Plan
     from hatcli.batch.shards import Shard
-    from hatcli.image.options import EncodeOptions
+    from hatcli.image.options import DecodeOptions, EncodeOptions
     from hatcli.upscaling.size import Target
 
 STDOUT = "-"
@@ -147,6 +147,8 @@ class Content:
     lossless: options.Lossless = False
     compression: options.Compression = None
     frames: options.Frames = None
+    pages: options.Pages = "first"
+    raw_profile: options.RawProfile = "srgb"
     alpha: options.Alpha = "model"
     keep_color: options.KeepColor = False
     strip_metadata: options.StripMetadata = False
@@ -164,6 +166,16 @@ class Content:
             strip_metadata=self.strip_metadata,
             dpi=dots_an_inch(self.dpi),
         )
+
+    def decoding(self) -> DecodeOptions:
+        """How inputs are read."""
+        from hatcli.image.options import RAW_PROFILES, DecodeOptions
+
+        profile = self.raw_profile.lower()
+        if profile not in RAW_PROFILES:
+            known = f"{', '.join(RAW_PROFILES[:-1])} or {RAW_PROFILES[-1]}"
+            raise UsageError(f"there is no --raw-profile {self.raw_profile}", hint=f"use {known}")
+        return DecodeOptions(raw_profile=profile, pages=pages_of(self.pages))
 
     def max_pixels(self) -> int:
         """The largest input that is opened."""
@@ -219,6 +231,7 @@ def plan_of(files: Files, size: Size, content: Content, course: Course) -> Plan:
         fail_fast=course.fail_fast,
         frames=content.frames,
         writers=course.writers,
+        decoding=content.decoding(),
     )
 
 
@@ -233,6 +246,22 @@ def factor(text: str) -> float:
     if not math.isfinite(value):
         raise UsageError(f"--scale {text} is not a factor", hint="try --scale 4, or --width 3840 for a size in pixels")
     return value
+
+
+def pages_of(text: str) -> tuple[int, int | None]:
+    """`first`, `all`, `3`, `2-5` or `2-` to the first and the last page.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    if text.lower() in ("first", "all"):
+        return (1, 1) if text.lower() == "first" else (1, None)
+    match = re.fullmatch(r"\s*([0-9]{1,6})\s*(-\s*([0-9]{1,6})?)?\s*", text)
+    first = int(match[1]) if match else 0
+    last = None if match is None else int(match[3]) if match[3] else None if match[2] else first
+    if first < 1 or (last is not None and last < first):
+        raise UsageError(f"--pages {text} names no pages", hint="use first, all, one number, or two as in 2-5")
+    return first, last
 
 
 def dots_an_inch(text: str) -> float | None:

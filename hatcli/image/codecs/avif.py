@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any
 
-from hatcli.image import color, exif, saving
-from hatcli.image.codecs.reader import Reader, opened_by_pillow
+from hatcli.image import exif, profiles, saving
+from hatcli.image.codecs.reader import Beside, PillowReader, opened_by_pillow
 from hatcli.image.codecs.writer import Writer, carried_by_pillow, in_color, stacked
+from hatcli.image.light import Light, of_codes
 from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
 
 DEFAULT_QUALITY = 85
 
 
-class AvifReader(Reader):
+class AvifReader(PillowReader):
     """An AVIF."""
 
     def stored_bits(self) -> int:
@@ -22,14 +24,21 @@ class AvifReader(Reader):
         flags = self.data[start + 6] if 0 <= start < len(self.data) - 6 else 0
         return (12 if flags & 0x20 else 10) if flags & 0x40 else 8
 
-    def remarks(self, *, has_profile: bool) -> list[str]:
+    def beside(self) -> Beside:
+        beside, codes = super().beside(), self._codes()
+        return beside if beside.icc or codes is None else replace(beside, icc=profiles.of_codes(*codes))
+
+    def light(self) -> Light | None:
+        codes = self._codes()
+        return None if codes is None else of_codes(*codes)
+
+    def _codes(self) -> tuple[int, int] | None:
+        """Primaries and transfer as the container says them."""
         start = self.data.find(b"colrnclx")
-        is_said = 0 <= start <= len(self.data) - 12
-        primaries, transfer = struct.unpack_from(">HH", self.data, start + 8) if is_said else (1, 13)
-        return color.wide_note(primaries=primaries, transfer=transfer)
+        return struct.unpack_from(">HH", self.data, start + 8) if 0 <= start <= len(self.data) - 12 else None
 
 
-def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> Reader:
+def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> PillowReader:
     """The reader of an AVIF."""
     return AvifReader(data, format, opened_by_pillow(data, format, name=name, max_pixels=max_pixels).image)
 

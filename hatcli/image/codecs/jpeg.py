@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hatcli.image import exif, saving
-from hatcli.image.codecs.reader import Reader, opened_by_pillow
+from hatcli.image.codecs.reader import PillowReader, opened_by_pillow
 from hatcli.image.codecs.writer import Writer, flattened
 from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
@@ -14,7 +14,7 @@ DEFAULT_QUALITY = 95
 _MOST_EXIF, _MOST_XMP = 65533 - len(exif.PREFIX), 65504 - 29  # one marker's worth
 
 
-class JpegReader(Reader):
+class JpegReader(PillowReader):
     """A JPEG."""
 
     def said_resolution(self, info: dict[str, Any]) -> Any:
@@ -23,7 +23,7 @@ class JpegReader(Reader):
         return None if per_inch is None else tuple(value * per_inch for value in info["jfif_density"])
 
 
-def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> Reader:
+def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> PillowReader:
     """The reader of a JPEG."""
     return JpegReader(data, format, opened_by_pillow(data, format, name=name, max_pixels=max_pixels).image)
 
