@@ -19,6 +19,7 @@ from hatcli.batch.places.store import StorePlace
 from hatcli.batch.places.stream import JobStream, Pages, Target, in_pages, objects_below
 from hatcli.batch.plan import Plan, ways
 from hatcli.batch.shards import Shard
+from hatcli.batch.stamps import is_there
 from hatcli.errors import UsageError
 from hatcli.models.opening import Auto, Model
 from hatcli.upscaling.upscaler import Upscaler
@@ -57,8 +58,8 @@ def settle_stored(
     target, avoid = _target(output, many=many)
     for source in sources:
         source.check_apart(avoid)
-    if target.named is not None and plan.format is None:
-        check_ending(Path(target.named))
+    if target.named is not None:
+        _check_named(target, plan)
     journals = _journals(target, upscaler, plan, opened, shard)
     pages = chain(in_pages(found.files), *(source.pages(recursive=recursive, avoid=avoid) for source in sources))
     journal = journals.get(target.root) if target.root is not None else None
@@ -66,6 +67,8 @@ def settle_stored(
         [address.parse(name).label if address.is_url(name) else str(Path(name).absolute()) for name in named]
     )
     stream = JobStream(pages, target, naming, plan, upscaler, shard, journal, inputs, is_noted=is_noted)
+    if len(named) > 1:
+        stream.apart = set()
     return Batch(stream, found, plan, opened, upscaler, journals, decoder, shard, inputs=inputs)
 
 
@@ -138,6 +141,18 @@ def _target(output: str, *, many: bool) -> tuple[Target, StorePlace | None]:
     parent, _, name = at.key.rpartition("/")
     place = StorePlace.at(Address(at.scheme, at.base, parent, True, at.base))
     return Target(place=place, named=name), None
+
+
+def _check_named(target: Target, plan: Plan) -> None:
+    """Refuse one result that has no format, or is there already."""
+    assert target.named is not None, "a result that was named"
+    if plan.format is None:
+        check_ending(Path(target.named))
+    result = target.job(InputFile(None, Path(target.named)), "").result
+    if isinstance(result, Stored):
+        result = Stored(result.holder, result.key, target.place.head(result.key) if target.place else None)
+    if result is not None and is_there(result) and not (plan.overwrite or plan.skip_existing):
+        raise UsageError(f"{result} exists already", hint="add --overwrite or --skip-existing")
 
 
 def _journals(

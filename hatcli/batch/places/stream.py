@@ -13,7 +13,7 @@ from hatcli.batch.places.objects import Stored
 from hatcli.batch.places.store import HIDDEN, PAGE, StorePlace
 from hatcli.batch.plan import Job, Plan
 from hatcli.batch.shards import Shard
-from hatcli.errors import HatError
+from hatcli.errors import HatError, UsageError
 from hatcli.image import decode, formats
 from hatcli.image.decode import PictureInfo
 from hatcli.upscaling.upscaler import Upscaler
@@ -51,6 +51,7 @@ class JobStream:
     Attributes:
         found: pictures so far, in all parts.
         inputs: a digest of what was named.
+        apart: hashes of the results so far, where pictures of several places could become the same; None: they cannot.
     """
 
     pages: Pages
@@ -62,6 +63,7 @@ class JobStream:
     journal: Journal | None
     inputs: str
     is_noted: bool = True
+    apart: set[int] | None = None
     found: int = 0
     made: int = 0
 
@@ -70,6 +72,11 @@ class JobStream:
         return self.made
 
     def __iter__(self) -> Iterator[Job]:
+        """Each job.
+
+        Raises:
+            UsageError: two pictures would become the same result.
+        """
         for page in self.pages:
             self.found += len(page)
             jobs = [self._job(file) for file in page if self.shard.is_whole or self.shard.holds(file.relative)]
@@ -81,7 +88,16 @@ class JobStream:
             self.journal.found(self.found, pictures=self.made, inputs=self.inputs)
 
     def _job(self, file: InputFile) -> Job:
-        return self.target.job(file, "" if self.target.named is not None else self._name(file))
+        job = self.target.job(file, "" if self.target.named is not None else self._name(file))
+        if self.apart is not None:
+            number = hash(str(job.result))
+            if number in self.apart:
+                raise UsageError(
+                    f"{file.label} and another picture would both become {job.result}",
+                    hint="give each its own run and -o",
+                )
+            self.apart.add(number)
+        return job
 
     def _name(self, file: InputFile) -> str:
         """What a result is called, told from its picture's name alone, or from its first bytes where they decide.
