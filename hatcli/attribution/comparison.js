@@ -1,11 +1,10 @@
-"use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = id => document.getElementById(id);
 const stage = at("stage"), viewer = new Viewer(stage), { view } = viewer, W = data.width, H = data.height;
 const crops = { on: false, box: null, corner: null };
 
 viewer.onDraw = () => {
-  stage.classList.toggle("cropping", crops.on);
+  press("difference", view.difference); stage.classList.toggle("cropping", crops.on);
   at("crop").hidden = at("save").hidden = !crops.box;
   if (!crops.box) return;
   const c = crops.box, style = at("crop").style;
@@ -57,7 +56,6 @@ async function saveCrop() {
 }
 
 function press(id, on) { at(id).setAttribute("aria-pressed", on); }
-function toggleDifference() { viewer.toggleDifference(); press("difference", view.difference); }
 function theme() {
   const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.dataset.theme = dark ? "light" : "dark";
@@ -79,26 +77,20 @@ function table() {
   at("scores").append(title, table);
 }
 
-const keys = {
-  "+": () => viewer.zoomBy(1.25), "=": () => viewer.zoomBy(1.25), "-": () => viewer.zoomBy(0.8), "0": () => viewer.fit(), "1": () => viewer.oneToOne(),
-  d: toggleDifference, c: toggleCrop, s: saveCrop, t: theme, x: () => viewer.exchange(), "?": () => at("keys").showModal(),
-  "[": () => viewer.turn("a", 1), "]": () => viewer.turn("b", 1),
-};
+const keys = { c: toggleCrop, s: saveCrop, t: theme, "?": () => at("keys").showModal() };
 addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT" || at("keys").open) return;
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   if (arrows && crops.on) stepCrop(arrows, event.shiftKey);
-  else if (arrows && (event.shiftKey || arrows[1])) viewer.moveBy(-40 * arrows[0], -40 * arrows[1]);
-  else if (arrows) viewer.slideBy(0.02 * arrows[0]);
   else if (keys[event.key.toLowerCase()]) keys[event.key.toLowerCase()]();
-  else return;
+  else if (!viewer.key(event)) return;
   event.preventDefault(); viewer.redraw();
 });
 for (const side of ["a", "b"]) {
   data.models.forEach((model, index) => at(side).add(new Option(model.name, index)));
   at(side).addEventListener("change", event => { viewer.choice[side] = Number(event.target.value); viewer.choose(); });
 }
-at("difference").onclick = toggleDifference; at("cropping").onclick = toggleCrop; at("save").onclick = saveCrop;
+at("difference").onclick = () => viewer.toggleDifference(); at("cropping").onclick = toggleCrop; at("save").onclick = saveCrop;
 at("fit").onclick = () => viewer.fit(); at("one").onclick = () => viewer.oneToOne(); at("theme").onclick = theme;
 at("help").onclick = () => at("keys").showModal(); at("close").onclick = () => at("keys").close();
 at("keys").onclick = event => { if (event.target === at("keys")) at("keys").close(); };  // beside it

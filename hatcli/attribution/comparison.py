@@ -65,7 +65,6 @@ def page(
         "TITLE": html.escape(title),
         "DATA": script_json(data),
         "STYLE": viewer.style,
-        "STAGE": viewer.stage,
         "VIEWER": viewer.script,
         "SCRIPT": asset("comparison.js"),
     }

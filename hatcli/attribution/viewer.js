@@ -1,23 +1,35 @@
-"use strict";
 // Two pictures of one size on one stage: slider, zoom, moving, difference. The page around it brings its own controls
 // and hears of changes by `onDraw` and `onChoose`; a `tool` of its own may take the pointer.
-class Viewer {
+export class Viewer {
   constructor(stage, { gain = 8 } = {}) {
-    const at = id => document.getElementById(id);
-    this.stage = stage; this.gain = gain;
-    this.parts = { a: at("layerA"), b: at("layerB"), d: at("layerD"), canvas: at("canvas"), divider: at("divider"), tagA: at("tagA"), tagB: at("tagB"), zoom: at("zoom") };
+    this.stage = stage; this.gain = gain; stage.viewer = this;
+    this.parts = Viewer.build(stage);
     this.view = { x: 0, y: 0, zoom: 1, split: 0.5, difference: false, fitted: true };
     this.choice = { a: 0, b: 0 };
-    this.models = []; this.images = []; this.width = this.height = 1;
+    this.models = []; this.images = []; this.width = this.height = 1; this.density = 1;
     this.onDraw = this.onChoose = () => {};
     this.tool = null;  // { down(pixel), move(pixel), up() } in place of moving the pictures
     this.pending = false; this.compared = ""; this.fingers = new Map(); this.sliding = false;
     this.listen();
   }
 
-  // models: [{ name, source, psnr_y?, ssim_y?, seconds? }], each `width` x `height` pixels.
-  show(models, width, height) {
-    this.models = models; this.width = width; this.height = height; this.compared = "";
+  static build(stage) {
+    const make = (kind, id, within) => { const element = document.createElement(kind); if (id) element.id = id; if (within) within.append(element); return element; };
+    const b = make("div", "layerB"), a = make("div", "layerA"), d = make("div", "layerD"), canvas = make("canvas", "canvas", d);
+    for (const layer of [a, b, d]) layer.className = "layer";
+    const tagA = make("div", "tagA"), tagB = make("div", "tagB"), zoom = make("div", "zoom"), divider = make("button", "divider");
+    tagA.className = tagB.className = "tag"; d.hidden = true; divider.type = "button";
+    const said = { role: "slider", "aria-label": "Divide between left and right", "aria-orientation": "horizontal", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": 50 };
+    for (const [name, value] of Object.entries(said)) divider.setAttribute(name, value);
+    canvas.setAttribute("role", "img"); canvas.setAttribute("aria-label", "Difference of left and right"); zoom.setAttribute("aria-live", "polite");
+    stage.prepend(b, a, d, tagA, tagB, zoom, divider);
+    return { a, b, d, canvas, divider, tagA, tagB, zoom };
+  }
+
+  // models: [{ name, source, psnr_y?, ssim_y?, seconds?, facts? }], each `width` x `height` pixels; `density`: how many
+  // pixels of the file one shown pixel stands for, along a side, where a reduced view is shown.
+  show(models, width, height, density = 1) {
+    this.models = models; this.width = width; this.height = height; this.density = density; this.compared = "";
     this.images = models.map(model => {
       const image = new Image();
       image.decoding = "async"; image.alt = model.name; image.width = width; image.height = height; image.src = model.source;
@@ -41,7 +53,7 @@ class Viewer {
     parts.divider.setAttribute("aria-valuenow", Math.round(view.split * 100));
     parts.divider.hidden = view.difference || choice.a === choice.b;
     parts.d.hidden = !view.difference;
-    parts.zoom.textContent = (view.difference ? `difference × ${this.gain} · ` : "") + Math.round(dots * 100) + " %";
+    parts.zoom.textContent = (view.difference ? `difference × ${this.gain} · ` : "") + Math.round(dots / this.density * 100) + " %";
     this.onDraw();
   }
 
@@ -50,13 +62,15 @@ class Viewer {
     if (model.psnr_y !== undefined) said.push(model.psnr_y === null ? "identical" : model.psnr_y.toFixed(2) + " dB");
     if (model.ssim_y !== undefined && model.ssim_y !== null) said.push("SSIM " + model.ssim_y.toFixed(4));
     if (model.seconds !== undefined) said.push(Viewer.seconds(model.seconds));
+    if (model.facts) said.push(model.facts);
     return said.join(" · ");
   }
   static seconds(value) { return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0) + " s"; }
 
   label(tag, model) {
     const small = document.createElement("small");
-    small.textContent = Viewer.numbers(model); tag.textContent = model.name; if (small.textContent) tag.append(small);
+    const name = document.createElement("bdi");
+    small.textContent = Viewer.numbers(model); name.textContent = model.name; tag.replaceChildren(name); if (small.textContent) tag.append(small);
   }
 
   choose() {
@@ -105,7 +119,20 @@ class Viewer {
     view.zoom = Math.min(box.width / width, box.height / height, 64);
     view.x = (box.width - width * view.zoom) / 2; view.y = (box.height - height * view.zoom) / 2; view.fitted = true; this.redraw();
   }
-  oneToOne() { this.zoomBy(1 / devicePixelRatio / this.view.zoom); this.view.x = Math.round(this.view.x); this.view.y = Math.round(this.view.y); }
+  oneToOne() { this.zoomBy(this.density / devicePixelRatio / this.view.zoom); this.view.x = Math.round(this.view.x); this.view.y = Math.round(this.view.y); }
+
+  // Whether the key meant something here.
+  key({ key, shiftKey }) {
+    const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+    const meant = {
+      "+": () => this.zoomBy(1.25), "=": () => this.zoomBy(1.25), "-": () => this.zoomBy(0.8), "0": () => this.fit(), "1": () => this.oneToOne(),
+      d: () => this.toggleDifference(), x: () => this.exchange(), "[": () => this.turn("a", 1), "]": () => this.turn("b", 1),
+    }[key.toLowerCase()];
+    if (arrow && (shiftKey || arrow[1])) this.moveBy(-40 * arrow[0], -40 * arrow[1]);
+    else if (arrow) this.slideBy(0.02 * arrow[0]);
+    else if (meant) meant();
+    return Boolean(arrow || meant);
+  }
 
   centre() { const box = this.stage.getBoundingClientRect(); return [box.width / 2, box.height / 2]; }
   spot(event) { const box = this.stage.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; }

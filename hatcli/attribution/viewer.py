@@ -1,7 +1,8 @@
 """What every page that shows two pictures over each other shares: slider, zoom, difference, and pictures inside it.
 
-The parts are text: `style` for the page's head, `stage` for the element `#stage`, `script` with the class `Viewer`. The
-style takes its colours from the page's `--stage`; the page brings controls of its own.
+The parts are text: `style` for the page's head, `script` an ES module with the class `Viewer`, which builds what it
+needs inside the element `#stage`. The style takes its colours from the page's `--stage`; the page brings controls of
+its own.
 """
 
 from __future__ import annotations
@@ -28,13 +29,12 @@ class Parts:
     """The viewer as text for a page."""
 
     style: str
-    stage: str
     script: str
 
 
 def parts() -> Parts:
-    """The viewer's style, markup and script."""
-    return Parts(*(asset(f"viewer.{ending}") for ending in ("css", "html", "js")))
+    """The viewer's style and script."""
+    return Parts(asset("viewer.css"), asset("viewer.js"))
 
 
 def asset(name: str) -> str:

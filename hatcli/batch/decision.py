@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from hatcli.batch.naming import check_ending
 from hatcli.batch.plan import Job, Plan
 from hatcli.batch.reading import Original
-from hatcli.image import animation, encode
+from hatcli.errors import OutputError
+from hatcli.image import animation, encode, formats, pages
 from hatcli.image.decode import PictureInfo
 from hatcli.models.opening import unsuited
 from hatcli.upscaling.size import SizePlan
@@ -22,7 +23,7 @@ class Decision:
         upscaler: of the model that suits the picture.
         size: passes and final size.
         container: the encoder's name.
-        frames: how many pictures of the file are enlarged: all of an animation, else one.
+        frames: how many pictures of the file are enlarged: all of an animation, the wanted pages of a TIFF, else one.
         has_alpha: whether the result has transparency.
         notes: what is decided or lost, a sentence each.
         skipped: why nothing is done, or None.
@@ -54,6 +55,11 @@ def decide(info: PictureInfo, job: Job, plan: Plan, upscaler: Upscaler) -> Decis
     suited = upscaler.suited(info.width, info.height, jpeg_quality=info.jpeg_quality, target=plan.target)
     size = suited.plan(info.width, info.height, plan.target)
     container = container_of(job, info, plan)
+    if info.pages > 1 and container != pages.FORMAT:
+        raise OutputError(
+            f"{formats.title(container)} holds one page, not {info.pages}",
+            hint="write them as TIFF: --format tiff, or take one: --pages first",
+        )
     if plan.only_if_smaller and not size.passes:
         return Decision(suited, size, container, skipped="it is large enough already")
     has_alpha = info.alpha and suited.settings.alpha != "drop"
@@ -65,6 +71,7 @@ def decide(info: PictureInfo, job: Job, plan: Plan, upscaler: Upscaler) -> Decis
         alpha=has_alpha,
         gray=info.channels == 1,
         options=plan.options,
+        light=info.light,
     )
     moves = container in animation.FORMATS and info.format in animation.FORMATS  # pages of a TIFF do not
     wanted = plan.frames == "all" or (plan.frames is None and container == info.format)
@@ -72,7 +79,7 @@ def decide(info: PictureInfo, job: Job, plan: Plan, upscaler: Upscaler) -> Decis
         upscaler=suited,
         size=size,
         container=container,
-        frames=info.frames if moves and wanted else 1,
+        frames=info.frames if moves and wanted else info.pages,
         has_alpha=has_alpha,
         notes=(*suited.notes(info.width, info.height, info.bits, plan.target), *lost),
         advice=None if suited.model is None else unsuited(suited.model, jpeg_quality=info.jpeg_quality),
@@ -87,7 +94,8 @@ def container_of(job: Job, info: PictureInfo, plan: Plan) -> str:
     """
     if plan.format is not None:
         return plan.format
-    return check_ending(job.output) if job.output is not None else encode.format_for(info.format) or "PNG"
+    result = job.result
+    return check_ending(result) if result is not None else encode.format_for(info.format) or "PNG"
 
 
 def info_of(original: Original) -> PictureInfo:
@@ -102,4 +110,6 @@ def info_of(original: Original) -> PictureInfo:
         format=picture.format,
         frames=1 if moving is None else len(moving.frames) + (moving.still is not None),
         jpeg_quality=picture.jpeg_quality,
+        light=picture.light,
+        pages=len(original.pages or (picture,)),
     )

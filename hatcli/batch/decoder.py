@@ -19,6 +19,7 @@ from hatcli.batch.reading import Original
 from hatcli.batch.streams import is_stream
 from hatcli.errors import HatError, InputError
 from hatcli.image.decode import DEFAULT_MAX_PIXELS, PictureInfo
+from hatcli.image.options import DecodeOptions
 
 _PATIENCE = 60.0  # seconds any picture may take to decode ...
 _BYTES_A_SECOND = 100_000  # ... and a second more for so many bytes of its file
@@ -55,9 +56,10 @@ class Decoder(Protocol):
 
 
 class _Looks:
-    """What was seen at each path, errors too, so that no file is looked at twice."""
+    """What was seen at each path, errors too, so that no file is looked at twice; and how files are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_pixels: int = DEFAULT_MAX_PIXELS, options: DecodeOptions | None = None) -> None:
+        self._max_pixels, self._options = max_pixels, options
         self._seen: dict[Path, PictureInfo | HatError] = {}
 
     def look(self, path: Path) -> PictureInfo:
@@ -76,20 +78,23 @@ class _Looks:
     def _look(self, path: Path) -> Answer:
         raise NotImplementedError
 
+    def _look_request(self, path: Path) -> Request:
+        return Request(str(path), self._max_pixels, look=True, options=self._options)
+
+    def _load_request(self, source: Path | bytes, name: str, all_frames: bool) -> Request:
+        data, name = (source, name) if isinstance(source, bytes) else (None, str(source))
+        return Request(name, self._max_pixels, all_frames=all_frames, data=data, options=self._options)
+
 
 class DecoderHere(_Looks):
     """Decodes in this very process; for tests and for whoever trusts the files."""
 
-    def __init__(self, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
-        super().__init__()
-        self._max_pixels = max_pixels
-
     def _look(self, path: Path) -> Answer:
-        return decoder_process.answer(Request(str(path), self._max_pixels, look=True))
+        return decoder_process.answer(self._look_request(path))
 
     def load(self, source: Path | bytes, *, name: str, all_frames: bool = False) -> Original:
         """See `Decoder.load`."""
-        return _picture(decoder_process.answer(_load_request(source, name, self._max_pixels, all_frames)))
+        return _picture(decoder_process.answer(self._load_request(source, name, all_frames)))
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -102,21 +107,20 @@ class DecoderProcess(_Looks):
     short of memory, or somebody's hand.
     """
 
-    def __init__(self, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
-        super().__init__()
-        self._max_pixels = max_pixels
+    def __init__(self, *, max_pixels: int = DEFAULT_MAX_PIXELS, options: DecodeOptions | None = None) -> None:
+        super().__init__(max_pixels=max_pixels, options=options)
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
         self._lock = threading.Lock()  # around the process
         self._turn = threading.Lock()  # around a question and its answer
 
     def _look(self, path: Path) -> Answer:
-        return self._ask(Request(str(path), self._max_pixels, look=True), size=_size(path))
+        return self._ask(self._look_request(path), size=_size(path))
 
     def load(self, source: Path | bytes, *, name: str, all_frames: bool = False) -> Original:
         """See `Decoder.load`."""
         size = len(source) if isinstance(source, bytes) else _size(source)
-        return _picture(self._ask(_load_request(source, name, self._max_pixels, all_frames), size=size))
+        return _picture(self._ask(self._load_request(source, name, all_frames), size=size))
 
     def start(self) -> None:
         """Start the process already, so that it is there when it is needed."""
@@ -183,12 +187,6 @@ class DecoderProcess(_Looks):
             process.kill()
             with self._turn:  # whoever waits for an answer gets the end of the pipe
                 _end(process)
-
-
-def _load_request(source: Path | bytes, name: str, max_pixels: int, all_frames: bool) -> Request:
-    if isinstance(source, bytes):
-        return Request(name, max_pixels, all_frames=all_frames, data=source)
-    return Request(str(source), max_pixels, all_frames=all_frames)
 
 
 def _picture(answer: Answer) -> Original:

@@ -18,6 +18,7 @@ from hatcli.batch.reading import Original
 from hatcli.errors import HatError, InputError
 from hatcli.image import decode
 from hatcli.image.decode import PictureInfo
+from hatcli.image.options import DecodeOptions
 
 _LENGTHS = struct.Struct(">QI")  # bytes of the pickled part, and how many buffers follow it
 _LENGTH = struct.Struct(">Q")
@@ -33,6 +34,7 @@ class Request:
         look: only say what it is; the pixels are not decoded.
         data: the content, or None: read the file of that name.
         patience: seconds it may take.
+        options: what the user has decided about how files are read.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Request:
     all_frames: bool = False
     data: bytes | None = None
     patience: float = 60.0
+    options: DecodeOptions | None = None
 
 
 Answer = Original | PictureInfo | HatError
@@ -74,12 +77,13 @@ def answer(request: Request) -> Answer:
     """The picture, what it is, or what is wrong with it."""
     try:
         if request.look:
-            return decode.probe(Path(request.name), max_pixels=request.max_pixels)
+            return decode.probe(Path(request.name), max_pixels=request.max_pixels, options=request.options)
+        how: dict[str, Any] = {
+            "max_pixels": request.max_pixels, "all_frames": request.all_frames, "options": request.options
+        }  # fmt: skip
         if request.data is None:
-            return reading.read(Path(request.name), max_pixels=request.max_pixels, all_frames=request.all_frames)
-        return reading.from_bytes(
-            request.data, name=request.name, max_pixels=request.max_pixels, all_frames=request.all_frames
-        )
+            return reading.read(Path(request.name), **how)
+        return reading.from_bytes(request.data, name=request.name, **how)
     except HatError as error:
         return error
     except MemoryError:

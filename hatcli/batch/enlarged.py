@@ -1,4 +1,4 @@
-"""Results on their way to a file: a whole picture, or rows or frames that come as they are made."""
+"""Results on their way to a file: a whole picture, or rows, frames or pages that come as they are made."""
 
 from __future__ import annotations
 
@@ -81,4 +81,18 @@ class PictureFrames:
         self.frames.stop()
 
 
-Enlarged = WholePicture | PictureRows | PictureFrames
+@dataclass(frozen=True)
+class PicturePages:
+    """`count` pages of one file that come one by one."""
+
+    provenance: Provenance
+    count: int
+    pages: BoundedQueue[Picture]
+    waiting_bytes: int = 0
+
+    def stop(self) -> None:
+        """No more pages are taken."""
+        self.pages.stop()
+
+
+Enlarged = WholePicture | PictureRows | PictureFrames | PicturePages

@@ -10,13 +10,12 @@ from typing import Any, TypeVar
 
 from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.decision import Decision, decide, info_of
-from hatcli.batch.enlarged import PictureFrames, PictureRows, Provenance, WholePicture
+from hatcli.batch.enlarged import PictureFrames, PicturePages, PictureRows, Provenance, WholePicture
 from hatcli.batch.outcomes import Advanced, Event, Outcome, Writing
 from hatcli.batch.plan import Job, Plan
 from hatcli.batch.reading import Original, picture_bytes
 from hatcli.batch.writers import UNWRITTEN, Made, Writers
 from hatcli.image import encode
-from hatcli.image.animation import Animation
 from hatcli.image.picture import Picture, Samples
 from hatcli.progress import mapped
 from hatcli.upscaling.progress import Progress
@@ -46,8 +45,13 @@ def enlarge(job: Job, original: Original, upscaler: Upscaler, plan: Plan, writer
     notes = (*first.notes, *decision.notes)
     if moving is not None:
         frames = PictureFrames(provenance, moving, _parts())
-        made = _frames(job, moving, decision.upscaler, plan.target)
+        stills = () if moving.still is None else (moving.still,)
+        made = _pictures(job, (*stills, *moving.frames), decision.upscaler, plan.target)
         yield from _hand_over(made, frames.frames, Made(frames, decision, picture, notes, began), writers)
+    elif original.pages is not None:
+        pages = PicturePages(provenance, len(original.pages), _parts())
+        made = _pictures(job, original.pages, decision.upscaler, plan.target)
+        yield from _hand_over(made, pages.pages, Made(pages, decision, picture, notes, began), writers)
     elif decision.container in encode.STREAMED and _result_bytes(picture, decision) >= STREAM_FROM:
         size = decision.size
         rows = PictureRows(provenance, picture, size.width, size.height, decision.has_alpha, _parts())
@@ -84,16 +88,15 @@ def _whole(job: Job, picture: Picture, upscaler: Upscaler, target: Target) -> Ge
     return (yield from mapped(upscaler.steps(picture, target), partial(Advanced, job)))
 
 
-def _frames(
-    job: Job, moving: Animation, upscaler: Upscaler, target: Target
+def _pictures(
+    job: Job, pictures: tuple[Picture, ...], upscaler: Upscaler, target: Target
 ) -> Iterator[Advanced | tuple[Picture, int]]:
-    """Frame after frame, enlarged, with its bytes."""
-    frames = (*(() if moving.still is None else (moving.still,)), *moving.frames)
+    """Frame after frame, or page after page, enlarged, with its bytes."""
 
     def advanced(number: int, progress: Progress) -> Advanced:
-        return Advanced(job, replace(progress, done=(number + progress.done) / len(frames)))
+        return Advanced(job, replace(progress, done=(number + progress.done) / len(pictures)))
 
-    for number, frame in enumerate(frames):
+    for number, frame in enumerate(pictures):
         picture = yield from mapped(upscaler.steps(frame, target), partial(advanced, number))
         yield picture, picture_bytes(picture)
 

@@ -26,6 +26,7 @@ _COMPARED = 1 << 22  # pixels of a picture that are encoded as they are
 _LEAST, _MOST = 64**2, 512**2  # pixels of the pieces of one picture
 # Bytes a pixel of enlarged photographs at the default settings, measured on one of 64 megapixels.
 _BYTES_A_PIXEL = {"PNG": 0.7, "TIFF": 0.62, "JPEG": 0.16, "WEBP": 0.045, "AVIF": 0.04, "GIF": 0.6, "BMP": 3.0}
+_BYTES_A_PIXEL |= {"HEIF": 0.1, "JXL": 0.6, "EXR": 1.5}
 _MOST_COMPRESSED = {"PNG": 1032, "TIFF": 1032, "JPEG": 512}  # samples in a byte: deflate's limit; a bit for 64 samples
 
 
@@ -185,7 +186,7 @@ def span(value: float, slack: float) -> tuple[float, float]:
 
 def file_bytes(format: str, *, width: int, height: int, bits: int) -> int:
     """About what a file of this size and format takes on the disk, if it is a photograph."""
-    deep = bits // 8 if format in ("PNG", "TIFF") else 1
+    deep = bits // 8 if format in ("PNG", "TIFF", "JXL") else 1
     return int(width * height * _BYTES_A_PIXEL[format] * deep)
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hatcli import __version__
 from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
+from hatcli.batch.places.objects import Stored
+from hatcli.batch.shards import WHOLE, Shard
+from hatcli.batch.stamps import is_there
 from hatcli.errors import UsageError
 from hatcli.image import decode
-from hatcli.image.options import EncodeOptions
+from hatcli.image.options import DecodeOptions, EncodeOptions
 from hatcli.models.opening import Auto, Model
 from hatcli.upscaling.size import Target
 from hatcli.upscaling.upscaler import Upscaler
+
+FINISHED = "it is finished already"
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Plan:
         max_pixels: the largest input that is opened.
         fail_fast: whether the first failure ends the run.
         frames: `first`, `all` (where the format can hold them), or None: all where the output keeps the input's format.
+        decoding: how inputs are read.
         writers: threads that encode and write while the next picture is enlarged.
     """
 
@@ -44,6 +51,7 @@ class Plan:
     fail_fast: bool = False
     frames: str | None = None
     writers: int = 2
+    decoding: DecodeOptions = field(default_factory=DecodeOptions)
 
     def __post_init__(self) -> None:
         if self.frames not in (None, "first", "all"):
@@ -52,22 +60,39 @@ class Plan:
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to enlarge and where the result goes; None as output: stdout.
+    """One picture to enlarge and where the result goes; None as output: stdout, or an object.
 
     Attributes:
         root: the folder whose journal the result belongs to, or None: to no journal.
+        stored: the object that the result becomes, instead of a file.
     """
 
     source: InputFile
     output: Path | None
     root: Path | None = None
+    stored: Stored | None = None
+
+    @property
+    def result(self) -> Path | Stored | None:
+        """The file or the object that it becomes; None: stdout."""
+        return self.output if self.stored is None else self.stored
 
 
-def journals_of(jobs: list[Job], upscaler: Upscaler, plan: Plan, opened: Model | Auto) -> dict[Path, Journal]:
+def journals_of(
+    jobs: list[Job], upscaler: Upscaler, plan: Plan, opened: Model | Auto, shard: Shard = WHOLE
+) -> dict[Path, Journal]:
     """The journal of each folder that results go to; none for a single named file."""
     roots = sorted({job.root for job in jobs if job.root is not None})
     if not roots:
         return {}
+    made_with, weights_for = ways(upscaler, plan, opened)
+    return {root: Journal(root, made_with, weights_for, shard=shard) for root in roots}
+
+
+def ways(
+    upscaler: Upscaler, plan: Plan, opened: Model | Auto
+) -> tuple[dict[str, Any], Callable[[int | None, float | None], str]]:
+    """What decides what results look like, for a journal: settings, and the digest of the weights a picture gets."""
     settings = asdict(upscaler.settings)
     settings.pop("max_memory")  # like the free memory, it decides how much is done at once
     made_with = {
@@ -79,24 +104,27 @@ def journals_of(jobs: list[Job], upscaler: Upscaler, plan: Plan, opened: Model |
         "upscaler": settings,
         "precision": upscaler.choice.precision,
     }
+    if plan.decoding != DecodeOptions():  # else older journals would not be believed any more
+        made_with["decoding"] = asdict(plan.decoding)
 
     def weights_for(jpeg_quality: int | None, factor: float | None) -> str:
         return opened.suited(jpeg_quality=jpeg_quality, factor=factor).digest
 
-    return {root: Journal(root, made_with, weights_for) for root in roots}
+    return made_with, weights_for
 
 
 def reason_to_skip(job: Job, plan: Plan, journals: dict[Path, Journal]) -> str | None:
     """Why nothing has to be done, or None."""
-    if job.output is None:
+    result, source = job.result, job.source.origin
+    if result is None:
         return None
     journal = journals.get(job.root) if job.root is not None else None
-    if journal is not None and job.source.path is not None:
-        if journal.is_finished(job.output, job.source.path):
-            return "it is finished already"
-        if not plan.overwrite and journal.was_changed(job.output, job.source.path):
+    if journal is not None and source is not None:
+        if journal.is_finished(result, source):
+            return FINISHED
+        if not plan.overwrite and journal.was_changed(result, source):
             return "its result was changed since; --overwrite makes it again"
-    return "its output exists" if plan.skip_existing and os.path.lexists(job.output) else None
+    return "its output exists" if plan.skip_existing and is_there(result) else None
 
 
 def to_do(jobs: list[Job], plan: Plan, journals: dict[Path, Journal]) -> list[Job]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hatcli.errors import HatError, InputError
-from hatcli.image import animation, decode
+from hatcli.image import animation, decode, pages
 from hatcli.image.animation import Animation
+from hatcli.image.options import DecodeOptions
 from hatcli.image.picture import Picture
 
 
@@ -24,17 +25,18 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Original:
-    """What a result is made from: a picture, the stamp of its file, and all frames if there are several."""
+    """What a result is made from: a picture, the stamp of its file, and all frames, or pages, if there are several."""
 
     picture: Picture
     stamp: Stamp
     animation: Animation | None = None
+    pages: tuple[Picture, ...] | None = None
 
     @property
     def bytes(self) -> int:
         """What the samples take in memory."""
         several = () if self.animation is None else self.animation.frames
-        return sum(picture_bytes(picture) for picture in (self.picture, *several))
+        return sum(picture_bytes(picture) for picture in (self.picture, *several, *(self.pages or ())[1:]))
 
 
 def picture_bytes(picture: Picture) -> int:
@@ -42,7 +44,7 @@ def picture_bytes(picture: Picture) -> int:
     return picture.pixels.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
 
 
-def read(path: Path, *, max_pixels: int, all_frames: bool = False) -> Original:
+def read(path: Path, *, max_pixels: int, all_frames: bool = False, options: DecodeOptions | None = None) -> Original:
     """The picture in a file.
 
     Raises:
@@ -53,17 +55,28 @@ def read(path: Path, *, max_pixels: int, all_frames: bool = False) -> Original:
     except OSError:
         modified = 0  # reading says what is wrong
     data = decode.read_bytes(path, max_pixels=max_pixels)
-    return from_bytes(data, name=str(path), modified=modified, max_pixels=max_pixels, all_frames=all_frames)
+    return from_bytes(
+        data, name=str(path), modified=modified, max_pixels=max_pixels, all_frames=all_frames, options=options
+    )
 
 
-def from_bytes(data: bytes, *, name: str, modified: int = 0, max_pixels: int, all_frames: bool = False) -> Original:
+def from_bytes(
+    data: bytes,
+    *,
+    name: str,
+    modified: int = 0,
+    max_pixels: int,
+    all_frames: bool = False,
+    options: DecodeOptions | None = None,
+) -> Original:
     """The same for bytes that are there already. Where a later frame is damaged, the first one stands for all.
 
     Raises:
         InputError: there is no picture in them.
     """
     try:
-        picture = decode.decode(data, name=name, max_pixels=max_pixels)
+        options = options or DecodeOptions()
+        picture = decode.decode(data, name=name, max_pixels=max_pixels, options=options)
         frames = None
         if all_frames:
             try:
@@ -71,11 +84,12 @@ def from_bytes(data: bytes, *, name: str, modified: int = 0, max_pixels: int, al
             except InputError as error:
                 reason = error.message.rpartition(": ")[2]
                 picture = replace(picture, notes=(*picture.notes, f"only the first frame can be had: {reason}"))
+        several = pages.read(data, picture, name=name, max_pixels=max_pixels, options=options)
     except HatError:
         raise
     except Exception as error:  # a damaged file no check foresaw: it must not end a run over a hundred thousand
         raise odd_failure(name, error) from error
-    return Original(picture, stamp_of(data, modified=modified), frames)
+    return Original(picture if several is None else several[0], stamp_of(data, modified=modified), frames, several)
 
 
 def odd_failure(name: str, error: Exception) -> InputError:

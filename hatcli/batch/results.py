@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from hatcli.batch.journal import NAME, Records
+from hatcli.batch.journal_files import NAME
 from hatcli.batch.naming import Naming
+from hatcli.batch.records import Records
 from hatcli.errors import HatError
 from hatcli.image.decode import PictureInfo
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from hatcli.batch.bugs import BugReport
@@ -13,13 +14,14 @@ from hatcli.batch.enlarging import enlarge
 from hatcli.batch.intake import Intake
 from hatcli.batch.journal import Journal
 from hatcli.batch.outcomes import Event, Outcome, Started, disk_ended
-from hatcli.batch.plan import Job, Plan
+from hatcli.batch.plan import FINISHED, Job, Plan
 from hatcli.batch.writers import Writers
+from hatcli.errors import OutputError
 from hatcli.upscaling.upscaler import Upscaler
 
 
 def run(
-    jobs: list[Job],
+    jobs: Iterable[Job],
     upscaler: Upscaler,
     plan: Plan,
     *,
@@ -43,14 +45,14 @@ def run(
         writers = Writers(threads, plan, intake.journals, bugs)
         try:
             reader_done = reader.submit(intake.read_all, intake.read_stdin())
-            yield from _until_failure(_enlarge_all(intake, upscaler, writers), plan)
+            yield from _noted(_until_failure(_enlarge_all(intake, upscaler, writers), plan), intake.journals)
             intake.queue.stop()
-            yield from writers.finished(all_of_them=True)
+            yield from _noted(writers.finished(all_of_them=True), intake.journals)
         except GeneratorExit:
             raise
         except BaseException:
             intake.queue.stop()
-            yield from writers.finished(all_of_them=True)
+            yield from _noted(writers.finished(all_of_them=True), intake.journals)
             raise
         finally:
             intake.queue.stop()
@@ -82,6 +84,27 @@ def _until_failure(events: Iterator[Event], plan: Plan) -> Iterator[Event]:
         yield event
         if isinstance(event, Outcome) and event.error is not None and (plan.fail_fast or disk_ended(event.error)):
             return
+
+
+def _noted(events: Iterator[Event], journals: Mapping[Path, Journal]) -> Iterator[Event]:
+    """The events, with those noted in the journals that made nothing; results were noted when they were written."""
+    for event in events:
+        if isinstance(event, Outcome) and event.status != "done":
+            with suppress(OutputError):  # it is told in any case, and the next result will say so, too
+                _note(event, journals)
+        yield event
+
+
+def _note(outcome: Outcome, journals: Mapping[Path, Journal]) -> None:
+    job = outcome.job
+    journal = journals.get(job.root) if job.root is not None else None
+    result, source = job.result, job.source.origin
+    if journal is None or result is None or source is None:
+        return
+    if outcome.error is not None:
+        journal.record_failure(result, source, outcome.error)
+    elif outcome.reason is not None and outcome.reason != FINISHED:
+        journal.record_passed(result, source, outcome.reason)
 
 
 def _enlarge_all(intake: Intake, upscaler: Upscaler, writers: Writers) -> Iterator[Event]:

@@ -16,6 +16,7 @@ from hatcli.cli.commands.evaluate import evaluate
 from hatcli.cli.commands.models import models
 from hatcli.cli.commands.plot import plot
 from hatcli.cli.commands.serve import serve
+from hatcli.cli.commands.status import status
 from hatcli.cli.commands.train import train
 from hatcli.cli.commands.upscale import upscale
 from hatcli.cli.shared.program import Program
@@ -32,6 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(upscale)
+app.command()(status)
 app.command()(download)
 app.add_typer(models)
 app.command()(evaluate)

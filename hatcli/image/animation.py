@@ -14,6 +14,7 @@ from PIL import Image
 from hatcli.errors import InputError
 from hatcli.image import decode, encode, metadata, opening, samples, saving
 from hatcli.image.codecs import apng, avif, gif_writer, webp
+from hatcli.image.codecs.reader import PillowReader
 from hatcli.image.codecs.writer import in_color, stacked
 from hatcli.image.formats import DamageError
 from hatcli.image.options import EncodeOptions
@@ -50,6 +51,7 @@ def read(data: bytes, first: Picture, *, name: str, max_pixels: int) -> Animatio
         return None
     with opening.explained(name, first.format), opening.pillow_limit(max_pixels):
         reader = open_reader(data, first.format, name=name, max_pixels=max_pixels)
+        assert isinstance(reader, PillowReader), "Pillow opens all formats that move"
         image, count = reader.image, reader.count_frames(max_pixels=max_pixels)
         if count < 2:
             return None
@@ -150,6 +152,7 @@ def write_into(
         alpha=first.alpha is not None,
         gray=False,
         options=options,
+        light=first.light,
     )
     with saving.explained(format):
         moving = saving.passed_on(itertools.chain([first], frames))

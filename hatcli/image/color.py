@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _HEADER_LENGTH = 128
-_WIDE_PRIMARIES, _HIGH_RANGE_TRANSFERS = {9, 11, 12}, {16, 18}  # BT.2020, DCI-P3, Display P3; PQ and HLG
 _PICTURE_CLASSES = {b"scnr", b"mntr", b"prtr", b"spac"}  # not device links, abstract or named-colour profiles
 
 
@@ -24,13 +23,6 @@ def profile_space(icc: bytes) -> str | None:
     if not sound or int.from_bytes(icc[:4], "big") > len(icc):
         return None
     return icc[16:20].decode("latin-1").strip()
-
-
-def wide_note(*, primaries: int, transfer: int) -> list[str]:
-    """A sentence if codes of ITU-T H.273 mean colours of a wide gamut or high dynamic range: they are not kept."""
-    if primaries not in _WIDE_PRIMARIES and transfer not in _HIGH_RANGE_TRANSFERS:
-        return []
-    return ["its colours are high dynamic range or wide gamut by a mark that is not kept: they may look pale"]
 
 
 def cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, str]:

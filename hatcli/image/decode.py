@@ -10,8 +10,11 @@ from typing import BinaryIO
 import numpy as np
 
 from hatcli.errors import InputError
-from hatcli.image import color, exif, formats, metadata, opening, quality, samples
+from hatcli.image import color, exif, extras, formats, gain_maps, metadata, opening, samples
+from hatcli.image.codecs import raw
 from hatcli.image.codecs.reader import Beside, Reader
+from hatcli.image.light import Light, hdr_note
+from hatcli.image.options import DecodeOptions
 from hatcli.image.picture import Picture, Samples
 from hatcli.image.readers import open_reader
 from hatcli.outside import NotPlainError, open_plain
@@ -35,6 +38,8 @@ class PictureInfo:
         format: as in `Picture.format`.
         frames: frames or pages in the file; the first one is decoded.
         jpeg_quality: as in `Picture.jpeg_quality`.
+        light: as in `Picture.light`.
+        pages: how many pages of a TIFF are to be read.
     """
 
     width: int
@@ -45,18 +50,27 @@ class PictureInfo:
     format: str
     frames: int
     jpeg_quality: int | None = None
+    light: Light | None = None
+    pages: int = 1
 
 
-def read(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+def read(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, options: DecodeOptions | None = None) -> Picture:
     """The picture in a file.
 
     Raises:
         InputError: the file cannot be read, is no picture, is damaged, or has more than `max_pixels` pixels.
     """
-    return decode(read_bytes(path, max_pixels=max_pixels), name=str(path), max_pixels=max_pixels)
+    data = read_bytes(path, max_pixels=max_pixels)
+    return decode(data, name=str(path), max_pixels=max_pixels, options=options)
 
 
-def decode(data: bytes, *, name: str = "the picture", max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+def decode(
+    data: bytes,
+    *,
+    name: str = "the picture",
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    options: DecodeOptions | None = None,
+) -> Picture:
     """The picture in these bytes; `name` is for error lines, and its suffix tells Targa, which has no mark of its own.
 
     Raises:
@@ -64,23 +78,30 @@ def decode(data: bytes, *, name: str = "the picture", max_pixels: int = DEFAULT_
     """
     format = _recognise(data, name)
     with opening.explained(name, format), opening.pillow_limit(max_pixels):
-        reader = open_reader(data, format, name=name, max_pixels=max_pixels)
+        reader = open_reader(data, format, name=name, max_pixels=max_pixels, options=options)
         unpacked = reader.unpack()
         beside = reader.beside()
         frames = reader.count_frames(max_pixels=max_pixels)
-    return _assemble(reader, unpacked, beside, frames=frames)
+    return _assemble(reader, unpacked, beside, frames=frames, page=(options or DecodeOptions()).pages[0])
 
 
-def probe(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> PictureInfo:
+def probe(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, options: DecodeOptions | None = None) -> PictureInfo:
     """What the picture in a file is, from its header; the pixels are not decoded, so damage in them is not seen.
 
     Raises:
         InputError: the file cannot be read, is no picture, or has more than `max_pixels` pixels.
     """
-    return describe(read_bytes(path, max_pixels=max_pixels), name=str(path), max_pixels=max_pixels)
+    data = read_bytes(path, max_pixels=max_pixels)
+    return describe(data, name=str(path), max_pixels=max_pixels, options=options)
 
 
-def describe(data: bytes, *, name: str = "the picture", max_pixels: int = DEFAULT_MAX_PIXELS) -> PictureInfo:
+def describe(
+    data: bytes,
+    *,
+    name: str = "the picture",
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    options: DecodeOptions | None = None,
+) -> PictureInfo:
     """The same for bytes that have been read already.
 
     Raises:
@@ -88,13 +109,15 @@ def describe(data: bytes, *, name: str = "the picture", max_pixels: int = DEFAUL
     """
     format = _recognise(data, name)
     with opening.explained(name, format), opening.pillow_limit(max_pixels):
-        reader = open_reader(data, format, name=name, max_pixels=max_pixels)
+        reader = open_reader(data, format, name=name, max_pixels=max_pixels, options=options)
         frames = reader.count_frames(max_pixels=max_pixels)
         return PictureInfo(
             **asdict(reader.shape()),
             format=format,
             frames=max(frames, 1),
-            jpeg_quality=quality.jpeg_quality(reader.image),
+            jpeg_quality=reader.quality,
+            light=reader.light(),
+            pages=(options or DecodeOptions()).count_pages(frames) if format == "TIFF" else 1,
         )
 
 
@@ -183,18 +206,21 @@ def _recognise(data: bytes, name: str) -> str:
     found = formats.identify(data[: formats.HEAD])
     if found is None and formats.identify_targa(data[: formats.HEAD], data[-26:], suffix=Path(name).suffix):
         found = "TGA"
-    if found is None or found not in formats.READABLE:
-        refusal = formats.refusal(found)
+    if found == "TIFF" and raw.is_raw(data):
+        found = "RAW"
+    if found is None or found not in formats.READABLE or not extras.is_there(found):
+        refusal = formats.refusal(found) if found not in formats.READABLE else extras.refusal(found)
         raise InputError(f"cannot read {name}: {refusal.reason}", hint=refusal.hint)
     return found
 
 
-def _assemble(reader: Reader, unpacked: samples.Unpacked, beside: Beside, *, frames: int) -> Picture:
+def _assemble(reader: Reader, unpacked: samples.Unpacked, beside: Beside, *, frames: int, page: int) -> Picture:
     """The samples and what came with them as an upright picture."""
     turn = beside.turn
     pixels = samples.upright(unpacked.pixels, turn)
     block, exif_notes = _settled_exif(beside, width=pixels.shape[1], height=pixels.shape[0])
-    icc, icc_notes = _settled_profile(beside.icc, mode=reader.image.mode, is_gray=pixels.shape[2] == 1)
+    icc, icc_notes = _settled_profile(beside.icc, is_converted=reader.is_converted, is_gray=pixels.shape[2] == 1)
+    light = unpacked.light or reader.light()
     dpi = beside.dpi
     if dpi is None and block is not None:
         dpi = metadata.plausible_dpi(exif.resolution(block))
@@ -203,12 +229,14 @@ def _assemble(reader: Reader, unpacked: samples.Unpacked, beside: Beside, *, fra
         alpha=None if unpacked.alpha is None else samples.upright(unpacked.alpha, turn),
         icc=icc,
         exif=block,
-        xmp=beside.xmp,
+        xmp=None if beside.xmp is None else gain_maps.without_marks(beside.xmp),
         dpi=dpi if dpi is None or turn < 5 else dpi[::-1],
         format=reader.format,
-        jpeg_quality=quality.jpeg_quality(reader.image),
+        jpeg_quality=reader.quality,
+        light=light,
         notes=(
-            *_frame_notes(reader, frames),
+            *_frame_notes(reader, frames, page),
+            *([] if light is None or light.is_scene else [hdr_note(light)]),
             *reader.remarks(has_profile=icc is not None),
             *unpacked.notes,
             *exif_notes,
@@ -218,8 +246,10 @@ def _assemble(reader: Reader, unpacked: samples.Unpacked, beside: Beside, *, fra
     )
 
 
-def _frame_notes(reader: Reader, frames: int) -> list[str]:
+def _frame_notes(reader: Reader, frames: int, page: int) -> list[str]:
     title = reader.frames_title
+    if page > 1 and title == "pages":
+        return [f"page {page} of {frames}"]
     if frames == 0:
         return [f"first of several {title}; some of the others are damaged"]
     if frames > opening.MOST_FRAMES:
@@ -238,9 +268,9 @@ def _settled_exif(beside: Beside, *, width: int, height: int) -> tuple[bytes | N
     return None, ["damaged EXIF was dropped"]
 
 
-def _settled_profile(profile: bytes | None, *, mode: str, is_gray: bool) -> tuple[bytes | None, list[str]]:
+def _settled_profile(profile: bytes | None, *, is_converted: bool, is_gray: bool) -> tuple[bytes | None, list[str]]:
     """The profile if it fits the samples; it does not where the samples have been converted to sRGB."""
-    if not profile or mode in ("CMYK", "LAB"):
+    if not profile or is_converted:
         return None, []
     space = color.profile_space(profile)
     if space is None:

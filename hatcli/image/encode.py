@@ -12,8 +12,9 @@ import numpy as np
 
 from hatcli.atomic import replacing
 from hatcli.errors import OutputError, UsageError
-from hatcli.image import formats, metadata, saving
+from hatcli.image import extras, formats, metadata, saving, tone
 from hatcli.image.codecs.writer import Rows, rows_of
+from hatcli.image.light import Light
 from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture, Samples
 from hatcli.image.writers import WRITERS
@@ -45,14 +46,17 @@ def check_format(
     alpha: bool,
     gray: bool,
     options: EncodeOptions | None = None,
+    light: Light | None = None,
 ) -> list[str]:
     """A sentence for each thing the format cannot carry; cheap, meant to be asked before any work.
 
     Raises:
-        OutputError: the format cannot hold a picture of this size.
+        OutputError: the format cannot hold a picture of this size or of this dynamic range, or its library is missing.
         UsageError: the options contradict the format.
     """
     _check_options(format, options or EncodeOptions())
+    extras.check_writable(format)
+    _check_light(format, light)
     writer, title = WRITERS[format], formats.title(format)
     side, area = writer.largest_side, writer.largest_area
     if max(width, height) > side or (area is not None and width * height > area):
@@ -65,12 +69,24 @@ def check_format(
     if alpha and format == "GIF":
         notes.append("GIF knows no half-transparency: pixels are either seen or not")
     if bits > 8 and not writer.holds_depth:
-        notes.append(f"{title} is written with 8 bits a sample: the {bits} bits are rounded")
+        notes.append(f"{title} is written with {writer.holds_bits} bits a sample: the {bits} bits are rounded")
     if gray and format in ("WEBP", "AVIF"):
         notes.append(f"{title} is written in colour: the gray picture becomes RGB")
+    if light is not None and light.is_scene and format != "EXR":
+        notes.append(tone.NOTE)
     if format == "GIF" and (alpha or not gray):
         notes.append("GIF has 256 colours: the others are approximated")
     return notes
+
+
+def _check_light(format: str, light: Light | None) -> None:
+    """Refuse high dynamic range where it would silently become something else."""
+    if light is None or light.is_scene or WRITERS[format].holds_light:
+        return
+    holding = " or ".join(formats.title(name) for name, writer in WRITERS.items() if writer.holds_light)
+    raise OutputError(
+        f"the picture is {light.name}, which {formats.title(format)} cannot say", hint=f"write {holding}: --format png"
+    )
 
 
 def write(
@@ -140,8 +156,18 @@ def write_rows_into(
     if write_rows is None:
         raise ValueError(f"{format} cannot be written row by row")
     notes = check_format(
-        format, width=width, height=height, bits=like.bits, alpha=alpha, gray=like.is_gray, options=options
+        format,
+        width=width,
+        height=height,
+        bits=like.bits,
+        alpha=alpha,
+        gray=like.is_gray,
+        options=options,
+        light=like.light,
     )
+    if like.light is not None and like.light.is_scene:
+        blocks = tone.shown_blocks(blocks, like.light, colors=like.pixels.shape[2])
+        like = replace(like, light=None)
     like, lost = carried(like, width=width, height=height, options=options)
     channels = like.pixels.shape[2] + alpha
     with saving.explained(format):
@@ -175,8 +201,8 @@ def _check_options(format: str, options: EncodeOptions) -> None:
         raise UsageError(f"a quality of {options.quality} is not between 1 and 100", hint="try --quality 90")
     if options.compression is not None and not 0 <= options.compression <= 9:
         raise UsageError(f"a compression of {options.compression} is not between 0 and 9", hint="try --compression 6")
-    if options.lossless and format in ("JPEG", "AVIF", "GIF"):
-        hint = "write webp, png or tiff, or leave --lossless out"
+    if options.lossless and format in ("JPEG", "AVIF", "GIF", "HEIF"):
+        hint = "write webp, png, jxl or tiff, or leave --lossless out"
         raise UsageError(f"{title} cannot be written without loss", hint=hint)
 
 
@@ -190,7 +216,9 @@ def _encode_into(file: BinaryIO, picture: Picture, format: str, options: EncodeO
         alpha=picture.alpha is not None and bool((picture.alpha < np.iinfo(picture.alpha.dtype).max).any()),
         gray=picture.is_gray,
         options=options,
+        light=picture.light,
     )
+    picture = picture if format == "EXR" else tone.shown_picture(picture)
     picture, lost = carried(picture, width=picture.width, height=picture.height, options=options)
     writer, title = WRITERS[format], formats.title(format)
     if picture.icc is not None and not writer.holds_metadata:

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 READABLE = (
     "PNG", "JPEG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "JPEG2000", "PPM", "ICO", "TGA", "QOI", "SGI", "PSD",
+    "HEIF", "JXL", "RAW", "EXR",
 )  # fmt: skip
-WRITABLE = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF", "GIF", "BMP")
-UNREADABLE = ("HEIF", "JXL", "camera raw", "OpenEXR", "Radiance HDR", "DDS", "ICNS")  # pictures all the same
+WRITABLE = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "HEIF", "JXL", "EXR")
+UNREADABLE = ("Radiance HDR", "DDS", "ICNS", "DICOM")  # pictures all the same
+RAW_SUFFIXES = (
+    ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".srw", ".raf", ".rw2", ".orf", ".ori",
+    ".pef", ".3fr", ".fff", ".iiq", ".mef", ".mos", ".mrw", ".erf", ".kdc", ".dcr", ".rwl", ".x3f", ".gpr",
+)  # fmt: skip
 SUFFIXES = {
     ".png": "PNG", ".apng": "PNG",
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".mpo": "JPEG",
@@ -17,11 +22,17 @@ SUFFIXES = {
     ".jp2": "JPEG2000", ".j2k": "JPEG2000", ".jpx": "JPEG2000", ".j2c": "JPEG2000",
     ".ppm": "PPM", ".pgm": "PPM", ".pbm": "PPM", ".pnm": "PPM", ".pfm": "PPM",
     ".ico": "ICO", ".tga": "TGA", ".qoi": "QOI", ".sgi": "SGI", ".rgb": "SGI", ".psd": "PSD",
+    ".heic": "HEIF", ".heif": "HEIF", ".hif": "HEIF", ".jxl": "JXL", ".exr": "EXR",
+    **dict.fromkeys(RAW_SUFFIXES, "RAW"),
 }  # fmt: skip
 SUFFIX_OF = {
     "PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "AVIF": ".avif", "GIF": ".gif", "BMP": ".bmp",
+    "HEIF": ".heic", "JXL": ".jxl", "EXR": ".exr",
 }  # fmt: skip
-TITLES = {"WEBP": "WebP", "JPEG2000": "JPEG 2000", "TGA": "Targa", "PSD": "Photoshop", "HEIF": "HEIC", "JXL": "JPEG XL"}
+TITLES = {
+    "WEBP": "WebP", "JPEG2000": "JPEG 2000", "TGA": "Targa", "PSD": "Photoshop", "HEIF": "HEIC", "JXL": "JPEG XL",
+    "RAW": "camera raw", "EXR": "OpenEXR",
+}  # fmt: skip
 MOST_PIXELS = 178_956_970  # of a picture, unless more are asked for: where Pillow refuses, too: 13,377 squared
 HEAD = 512  # bytes `identify` wants to see
 TGA_FOOTER = b"TRUEVISION-XFILE.\0"
@@ -44,14 +55,21 @@ _MAGIC = (
     (b"\0\0\x01\0", "ICO"),
     (b"\xff\x0a", "JXL"),
     (b"\0\0\0\x0cJXL \r\n\x87\n", "JXL"),
-    (b"v/1\x01", "OpenEXR"),
+    (b"v/1\x01", "EXR"),
     (b"#?RADIANCE", "Radiance HDR"),
     (b"#?RGBE", "Radiance HDR"),
     (b"DDS ", "DDS"),
     (b"BLP", "BLP"),
     (b"icns", "ICNS"),
     (b"SIMPLE  =", "FITS"),
-    (b"FUJIFILMCCD-RAW", "camera raw"),
+    (b"FUJIFILMCCD-RAW", "RAW"),
+    (b"IIRO", "RAW"),  # Olympus
+    (b"IIRS", "RAW"),
+    (b"MMOR", "RAW"),
+    (b"IIU\0", "RAW"),  # Panasonic, Leica
+    (b"\0MRM", "RAW"),  # Minolta
+    (b"FOVb", "RAW"),  # Sigma
+    (b"II\x1a\0\0\0HEAPCCDR", "RAW"),  # Canon's oldest
     (b"%PDF", "PDF"),
     (b"%!PS", "PostScript"),
     (b"\xc5\xd0\xd3\xc6", "PostScript"),
@@ -83,7 +101,11 @@ _REFUSALS = {
     ),
     "web page": Refusal("it is a web page, not a picture", "download the picture itself again"),
     "video": Refusal("it is a video, not a picture", "take its frames: ffmpeg -i FILM frames/%06d.png"),
-    "camera raw": Refusal("it is a camera raw file", "develop it to TIFF or JPEG first"),
+    "RAW": Refusal("it is a camera raw file of a kind that cannot be developed here", "develop it to TIFF first"),
+    "DICOM": Refusal(
+        "it is a DICOM file: medical pictures are not enlarged, since invented detail could be taken for a finding",
+        "if it is no patient's, export it as PNG from a DICOM viewer first",
+    ),
     **{
         name: Refusal(f"{name} holds drawings, not pixels", "render it to a PNG of the wanted size instead")
         for name in ("SVG", "PDF", "PostScript")
@@ -107,6 +129,8 @@ def identify(head: bytes) -> str | None:
         return _iso_brand(head)
     if re.match(rb"P[1-6fF]\s", head):
         return "PPM"
+    if head[128:132] == b"DICM":
+        return "DICOM"
     return _text_kind(head)
 
 
@@ -147,5 +171,5 @@ def _iso_brand(head: bytes) -> str | None:
     if brands & _HEIF_BRANDS or brands & {b"mif1", b"msf1", b"miaf"}:
         return "HEIF"
     if brands & _RAW_BRANDS:
-        return "camera raw"
+        return "RAW"
     return "video"

@@ -104,25 +104,25 @@ def read(data: bytes, offset: int, *, order: str, big: bool = False) -> Director
     return Directory(entries, offset, end + word if whole else end, following)
 
 
-def count(data: bytes, *, most: int) -> int:
-    """How many directories a TIFF has, told by the way from one to the next, which is followed no further than `most`.
+def places(data: bytes, *, most: int) -> list[int]:
+    """Where the directories of a TIFF lie, told by the way from one to the next, followed no further than `most`.
 
     Raises:
         ValueError: the way leads out of the data.
     """
     head = header(data)
     word, entry_size, number, pointer = (8, 20, "Q", "Q") if head.big else (2, 12, "H", "I")
-    seen: set[int] = set()
+    seen: dict[int, None] = {}
     at = head.first
     while at and at not in seen and len(seen) < most:
         if at + word > len(data):
             raise ValueError("a directory outside the data")
-        seen.add(at)
+        seen[at] = None
         end = at + word + struct.unpack_from(head.order + number, data, at)[0] * entry_size
         if end + struct.calcsize(head.order + pointer) > len(data):
             raise ValueError("a directory that is cut off")
         at = struct.unpack_from(head.order + pointer, data, end)[0]
-    return len(seen)
+    return list(seen)
 
 
 def layout(entries: Iterable[Entry], *, at: int, order: str, big: bool = False) -> bytes:

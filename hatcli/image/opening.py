@@ -43,7 +43,7 @@ def open_image(data: bytes, format: str, *, name: str, max_pixels: int) -> Image
     tags = getattr(image, "tag_v2", {})
     # Camera raw files are TIFFs whose first page is a thumbnail: decoding that would be a wrong picture.
     if _DNG_VERSION in tags or (tags.get(_NEW_SUBFILE_TYPE, 0) == _REDUCED and _SUB_DIRECTORIES in tags):
-        refusal = formats.refusal("camera raw")
+        refusal = formats.refusal("RAW")
         raise InputError(f"cannot read {name}: {refusal.reason}", hint=refusal.hint)
     return image
 
@@ -75,6 +75,9 @@ def explained(name: str, format: str) -> Iterator[None]:
             f"cannot read {name}: decoding it needs more memory than there is",
             hint="close other programs, or use a machine with more memory",
         ) from error
+    except ImportError as error:
+        reason = f"what reads {formats.title(format)} cannot be loaded: {error}".splitlines()[0]
+        raise InputError(f"cannot read {name}: {reason}", hint="install it again, and see hat doctor") from error
     except Exception as error:
         reason, hint = _reason(error, format)
         raise InputError(f"cannot read {name}: {reason}", hint=hint) from error

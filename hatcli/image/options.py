@@ -1,10 +1,29 @@
-"""What the user may decide about a file that is written."""
+"""What the user may decide about files that are read and written."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 FAST_COMPRESSION = 1  # zlib's level; 6 takes five times as long for an eighth less
+RAW_PROFILES = ("srgb", "display-p3", "adobe-rgb", "prophoto")
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """What the user may decide about how files are read.
+
+    Attributes:
+        raw_profile: the colours that camera raw files are developed to, one of `RAW_PROFILES`.
+        pages: the first and the last page of a TIFF that are read, counted from 1; None as the last: to the end.
+    """
+
+    raw_profile: str = RAW_PROFILES[0]
+    pages: tuple[int, int | None] = (1, 1)
+
+    def count_pages(self, there: int) -> int:
+        """How many pages are read where so many are there."""
+        first, last = self.pages
+        return max(1, min(there, last or there) - first + 1)
 
 
 @dataclass(frozen=True)
@@ -12,8 +31,8 @@ class EncodeOptions:
     """What the user may decide about a file.
 
     Attributes:
-        quality: 1 to 100 for JPEG, WebP and AVIF; None for the format's default.
-        lossless: WebP without loss; no effect on formats that never lose anything.
+        quality: 1 to 100 for JPEG, WebP, AVIF, HEIC and JPEG XL; None for the format's default.
+        lossless: WebP and JPEG XL without loss; no effect on formats that never lose anything.
         compression: 0 to 9 for PNG and TIFF, higher is smaller and slower; None for a fast one.
         strip_metadata: leave EXIF and XMP out; the colour profile stays, since colours would change without it.
         dpi: pixels an inch to write instead of the picture's own.

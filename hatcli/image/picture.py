@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hatcli.image.light import Light
+
 if TYPE_CHECKING:
     import PIL.Image
     import torch
@@ -30,6 +32,7 @@ class Picture:
         dpi: horizontal and vertical pixels an inch, or None.
         format: the container it was decoded from: PNG, JPEG, WEBP, TIFF, AVIF, BMP, GIF, ...
         jpeg_quality: of a JPEG as it was read, 1 to 100, told by its tables; None for anything else.
+        light: what the samples mean where that is high dynamic range or a scene's linear light; None: as `icc` says.
         notes: one sentence each for everything the reader had to decide, such as `first of 12 frames`.
     """
 
@@ -42,6 +45,7 @@ class Picture:
     format: str = "PNG"
     notes: tuple[str, ...] = ()
     jpeg_quality: int | None = None
+    light: Light | None = None
 
     @property
     def height(self) -> int:

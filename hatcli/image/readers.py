@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from hatcli.image import opening
-from hatcli.image.codecs import avif, gif, jpeg, jpeg2000, png_reader, pnm, sgi, tiff
+from hatcli.image.codecs import avif, exr, gif, heif, jpeg, jpeg2000, jxl, png_reader, pnm, psd, raw, sgi, tiff
 from hatcli.image.codecs.reader import Reader, opened_by_pillow
+from hatcli.image.options import DecodeOptions
 
 
 class _Opener(Protocol):
@@ -16,16 +17,21 @@ class _Opener(Protocol):
 _OPENERS: dict[str, _Opener] = {  # the others need nothing but Pillow
     "PNG": png_reader.opened,
     "JPEG": jpeg.opened,
-    "TIFF": tiff.opened,
     "AVIF": avif.opened,
     "GIF": gif.opened,
     "JPEG2000": jpeg2000.opened,
     "PPM": pnm.opened,
     "SGI": sgi.opened,
+    "PSD": psd.opened,
+    "HEIF": heif.opened,
+    "JXL": jxl.opened,
+    "EXR": exr.opened,
 }
 
 
-def open_reader(data: bytes, format: str, *, name: str, max_pixels: int) -> Reader:
+def open_reader(
+    data: bytes, format: str, *, name: str, max_pixels: int, options: DecodeOptions | None = None
+) -> Reader:
     """A file of a known format, its header read; to be called inside `opening.explained` and `opening.pillow_limit`.
 
     Raises:
@@ -33,4 +39,10 @@ def open_reader(data: bytes, format: str, *, name: str, max_pixels: int) -> Read
         Exception: the file is damaged, in whatever way its decoder puts it.
     """
     opening.quiet()
+    if format == "RAW":
+        profile = (options or DecodeOptions()).raw_profile
+        return raw.opened(data, format, name=name, max_pixels=max_pixels, profile=profile)
+    if format == "TIFF":
+        page = (options or DecodeOptions()).pages[0]
+        return tiff.opened(data, format, name=name, max_pixels=max_pixels, page_number=page)
     return _OPENERS.get(format, opened_by_pillow)(data, format, name=name, max_pixels=max_pixels)

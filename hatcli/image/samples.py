@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hatcli.errors import InputError
 from hatcli.image import color
+from hatcli.image.light import Light
 from hatcli.image.picture import Samples
 
 if TYPE_CHECKING:
@@ -22,11 +23,15 @@ DEEP_MODES = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
 
 @dataclass(frozen=True)
 class Unpacked:
-    """Samples `[H, W, 3]` or `[H, W, 1]`, alpha `[H, W]` or None, and what had to be decided on the way."""
+    """Samples `[H, W, 3]` or `[H, W, 1]`, alpha `[H, W]` or None, and what had to be decided on the way.
+
+    `light` is as in `Picture.light`, where it is known only from the samples.
+    """
 
     pixels: Samples
     alpha: Samples | None
     notes: tuple[str, ...] = ()
+    light: Light | None = None
 
 
 def unpack(image: Image.Image, icc: bytes | None) -> Unpacked:
@@ -122,6 +127,26 @@ def straightened(array: NDArray[np.uint16]) -> NDArray[np.uint16]:
     alpha = array[..., -1:].astype(np.float64)
     colors = np.divide(array[..., :-1] * 65535.0, alpha, out=np.zeros(array[..., :-1].shape), where=alpha > 0)
     return np.concatenate([np.rint(colors.clip(0, 65535)).astype(np.uint16), array[..., -1:]], axis=2)
+
+
+def unmultiplied(unpacked: Unpacked) -> Unpacked:
+    """Samples whose colours were multiplied by their alpha, with straight alpha."""
+    pixels, alpha = unpacked.pixels, unpacked.alpha
+    if alpha is None:
+        return unpacked
+    if pixels.dtype == np.uint16:
+        joined = np.concatenate([pixels, alpha[..., None]], axis=2).astype(np.uint16, copy=False)
+        return replace(unpacked, pixels=straightened(joined)[..., :-1])
+    share = alpha[..., None].astype(np.float64)
+    colors = np.divide(pixels * 255.0, share, out=np.zeros(pixels.shape), where=share > 0)
+    return replace(unpacked, pixels=np.rint(colors.clip(0, 255)).astype(np.uint8))
+
+
+def rescaled(array: Samples, *, peak: int) -> Samples:
+    """Samples of 0..peak over the full range of their type, rounded to nearest."""
+    full = np.iinfo(array.dtype).max
+    values: NDArray[Any] = np.rint(array.astype(np.float64) * (full / peak)).clip(0, full).astype(array.dtype)
+    return values
 
 
 def widened(array: Samples, *, peak: int) -> NDArray[np.uint16]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hatcli.image.codecs import avif, bmp, gif_writer, jpeg, png_writer, tiff_writer, webp
+from hatcli.image.codecs import avif, bmp, exr, gif_writer, heif, jpeg, jxl, png_writer, tiff_writer, webp
 from hatcli.image.codecs.writer import Writer
 
 WRITERS: dict[str, Writer] = {
@@ -13,4 +13,7 @@ WRITERS: dict[str, Writer] = {
     "AVIF": avif.WRITER,
     "GIF": gif_writer.WRITER,
     "BMP": bmp.WRITER,
+    "HEIF": heif.WRITER,
+    "JXL": jxl.WRITER,
+    "EXR": exr.WRITER,
 }

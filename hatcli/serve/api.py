@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -70,6 +70,7 @@ class Api:
             ("GET", "/jobs/{id}", self.job),
             ("DELETE", "/jobs/{id}", self.delete),
             ("POST", "/jobs/{id}/cancel", self.cancel),
+            ("POST", "/jobs/{id}/start", self.start_held),
             ("POST", "/jobs/{id}/retry", self.retry),
             ("POST", "/jobs/{id}/move", self.move),
             ("GET", "/jobs/{id}/result", self.result),
@@ -97,29 +98,31 @@ class Api:
     async def submit(self, request: Request) -> Response:
         """One picture as the body, or several in multipart/form-data."""
         try:
-            wanted = parameters.parse(request.query_params, ignored=("name",))
+            wanted = parameters.parse(request.query_params, ignored=("name", "hold"))
+            held = _hold(request.query_params)
             self._desk.queue.check_room()
             several = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
             uploads.check_announced(request, self._desk.state, self._desk.limits, several=several)
             if several:
-                return await self._submit_several(request, wanted)
+                return await self._submit_several(request, wanted, held)
             upload = await uploads.receive_one(request, self._desk.state, self._desk.limits)
         except RefusedError:
             await uploads.drain(request)
             raise
         name = request.query_params.get("name", "")
-        job = await run_in_threadpool(self._desk.accept, upload.id, name, upload.bytes, wanted)
+        job = await run_in_threadpool(self._desk.accept, upload.id, name, upload.bytes, wanted, held=held)
         self._received += upload.bytes
         return JSONResponse(self._desk.facts(job), status_code=202)
 
-    async def _submit_several(self, request: Request, wanted: parameters.Parameters) -> Response:
+    async def _submit_several(self, request: Request, wanted: parameters.Parameters, held: bool) -> Response:
         accepted: list[dict[str, Any]] = []
         bad: list[dict[str, Any]] = []
         async for upload in uploads.receive_several(request, self._desk.state, self._desk.limits):
             try:
                 if upload.refusal is not None:
                     raise upload.refusal
-                job = await run_in_threadpool(self._desk.accept, upload.id, upload.name or "", upload.bytes, wanted)
+                name = upload.name or ""
+                job = await run_in_threadpool(self._desk.accept, upload.id, name, upload.bytes, wanted, held=held)
             except RefusedError as error:
                 name = parameters.safe_name(upload.name or "")
                 bad.append({"name": name, "error": error.message, "hint": error.hint, "status": error.status})
@@ -138,12 +141,13 @@ class Api:
             raise RefusedError(422, "paths is not a list of names", hint='{"paths": ["a.png"], "scale": 2}')
         if output is not None and not isinstance(output, str):
             raise RefusedError(422, "output is not the name of a folder", hint=None)
-        wanted = parameters.parse({name: _text(name, value) for name, value in body.items()})
+        texts = {name: _text(name, value) for name, value in body.items()}
+        held, wanted = _hold(texts), parameters.parse(texts, ignored=("hold",))
         jobs: list[dict[str, Any]] = []
         bad: list[dict[str, Any]] = []
         for path in paths[: self._desk.limits.max_jobs]:
             try:
-                job = await run_in_threadpool(self._desk.accept_from_root, path, output, wanted)
+                job = await run_in_threadpool(self._desk.accept_from_root, path, output, wanted, held=held)
                 jobs.append(self._desk.facts(job))
             except RefusedError as error:
                 bad.append({"name": path, "error": error.message, "hint": error.hint, "status": error.status})
@@ -164,7 +168,12 @@ class Api:
         return JSONResponse(self._desk.facts(self._desk.queue.cancel(request.path_params["id"])))
 
     def retry(self, request: Request) -> Response:
-        return JSONResponse(self._desk.facts(self._desk.queue.retry(request.path_params["id"])))
+        """An ended job once more; with other parameters if the query has some."""
+        return JSONResponse(self._desk.facts(self._desk.retry(request.path_params["id"], _given(request))))
+
+    def start_held(self, request: Request) -> Response:
+        """A job that was sent with hold=1; with other parameters if the query has some."""
+        return JSONResponse(self._desk.facts(self._desk.start(request.path_params["id"], _given(request))))
 
     async def move(self, request: Request) -> Response:
         before = (await _json(request)).get("before")
@@ -291,6 +300,18 @@ async def _json(request: Request) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise RefusedError(400, "the body is no JSON object", hint=None)
     return found
+
+
+def _hold(given: Mapping[str, str]) -> bool:
+    """Whether a job is to wait until it is started."""
+    if (text := given.get("hold", "0")) not in ("0", "1"):
+        raise RefusedError(422, f"hold {parameters.shown(text)} is neither 0 nor 1", hint=None)
+    return text == "1"
+
+
+def _given(request: Request) -> parameters.Parameters | None:
+    """The parameters of a query, or None if it has none."""
+    return parameters.parse(request.query_params) if request.query_params else None
 
 
 def _text(name: str, value: Any) -> str:

@@ -37,7 +37,7 @@ class Desk:
     views: Inspector
     root: Root | None = None
 
-    def accept(self, id: str, name: str, size: int, wanted: Parameters) -> Job:
+    def accept(self, id: str, name: str, size: int, wanted: Parameters, *, held: bool = False) -> Job:
         """An upload that is all here becomes a job.
 
         Raises:
@@ -55,10 +55,10 @@ class Desk:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        job = Job(id, "upscale", name, QUEUED, 0.0, wanted.facts(), size, time.time(), **found)
+        job = Job(id, "upscale", name, QUEUED, 0.0, wanted.facts(), size, time.time(), held=held, **found)
         return self._submit(job)
 
-    def accept_from_root(self, given: str, output: str | None, wanted: Parameters) -> Job:
+    def accept_from_root(self, given: str, output: str | None, wanted: Parameters, *, held: bool = False) -> Job:
         """A picture below the root becomes a job whose result goes beside it, or to a folder there.
 
         Raises:
@@ -74,7 +74,7 @@ class Desk:
         size = path.stat().st_size
         job = Job(
             new_id(), "upscale", path.name, QUEUED, 0.0, wanted.facts(), size, time.time(),
-            source=str(path), target=str(target), **found,
+            source=str(path), target=str(target), held=held, **found,
         )  # fmt: skip
         return self._submit(job)
 
@@ -98,6 +98,37 @@ class Desk:
             self.state.upload(fresh).unlink(missing_ok=True)
             raise
         return self._submit(Job(fresh, "preview", name, QUEUED, 0.0, wanted.facts(), size_bytes, time.time(), **found))
+
+    def start(self, id: str, wanted: Parameters | None) -> Job:
+        """A held job may run, with other parameters if there are some.
+
+        Raises:
+            RefusedError: there is none, it is not held, or it cannot become what is wanted.
+        """
+        return self.queue.start(id, **self._planned(self.job(id), wanted))
+
+    def retry(self, id: str, wanted: Parameters | None) -> Job:
+        """An ended job is done again, with other parameters if there are some; an old result goes.
+
+        Raises:
+            RefusedError: there is none, it has not ended, or it cannot become what is wanted.
+        """
+        old = self.job(id)
+        job = self.queue.retry(id, **self._planned(old, wanted))
+        if old.target is None:
+            self.state.result(old).unlink(missing_ok=True)  # the new one has a name of its own
+        self.state.view(old, "result").unlink(missing_ok=True)
+        return job
+
+    def _planned(self, job: Job, wanted: Parameters | None) -> dict[str, Any]:
+        """What changes with new parameters."""
+        if wanted is None:
+            return {}
+        self._check_model(wanted)
+        found = self.looks.look(self.source(job), job.name, wanted)
+        if job.target is not None:
+            found["target"] = str(Path(job.target).parent / found["output"])
+        return {"parameters": wanted.facts(), "model": None, **found}
 
     def _submit(self, job: Job) -> Job:
         try:

@@ -18,7 +18,7 @@ CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 OPEN = ("/api/v1/health",)  # for everybody who names the right host
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "font-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+    "font-src 'self'; worker-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
 HEADERS = {
     "content-security-policy": CSP,

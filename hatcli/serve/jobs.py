@@ -25,6 +25,7 @@ class Job:
         target: where the result goes then.
         attempts: how often it was begun; a worker's word counts only for the attempt it was given.
         crashes: how often a worker died over it.
+        held: whether it waits for its sender to start it; no worker takes it until then.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Job:
     ended: float | None = None
     attempts: int = 0
     crashes: int = 0
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,4 +98,5 @@ def facts(job: Job, progress: Progress | None = None) -> dict[str, Any]:
         "ended": job.ended,
         "attempts": job.attempts,
         "on_server": job.target is not None,
+        "held": job.held,
     }

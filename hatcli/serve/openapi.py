@@ -13,6 +13,7 @@ _NUMBER: dict[str, Any] = {"type": "number"}
 _YES_OR_NO: dict[str, Any] = {"type": "boolean"}
 _SWITCH: dict[str, Any] = {"type": "string", "enum": ["0", "1", "true", "false"]}
 _SIDE: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": LARGEST_SIDE}
+_HOLD: dict[str, Any] = {"type": "string", "enum": ["0", "1"], "description": "1: wait until it is started"}
 _BYTES: dict[str, Any] = {"type": "string", "format": "binary"}
 _JOB_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"}}
 
@@ -61,7 +62,7 @@ def _of_jobs() -> dict[str, dict[str, Any]]:
     several = _object({"jobs": _list(_ref("Job")), "refused": _list(_ref("Refused"))})
     form = _object({"file": _list(_BYTES)})
     body = {"content": {"application/octet-stream": {"schema": _BYTES}, "multipart/form-data": {"schema": form}}}
-    fields: dict[str, Any] = {"paths": _list(_TEXT), "output": _nullable("string")}
+    fields: dict[str, Any] = {"paths": _list(_TEXT), "output": _nullable("string"), "hold": {}}
     named = _object({**fields, **{name: {} for name in PARAMETERS}}, required=["paths"])
     piece = {"job": _TEXT, "x": _WHOLE, "y": _WHOLE, "size": {"type": "integer", "minimum": 16, "maximum": 1024}}
     return {
@@ -71,7 +72,7 @@ def _of_jobs() -> dict[str, dict[str, Any]]:
                 "Enlarge a picture, or several",
                 {202: {"anyOf": [_ref("Job"), several]}},
                 errors=(400, 408, 413, 415, 422, 429, 507),
-                query={"name": _TEXT, **PARAMETERS},
+                query={"name": _TEXT, "hold": _HOLD, **PARAMETERS},
                 body=body,
             ),
         },
@@ -108,7 +109,12 @@ def _of_one_job() -> dict[str, dict[str, Any]]:
             "delete": _call("Cancel it, or remove what has ended", {**job, 204: None}, errors=(404,), path=[_JOB_ID]),
         },
         "/jobs/{id}/cancel": {"post": _call("Cancel it", job, errors=(404, 409), path=[_JOB_ID])},
-        "/jobs/{id}/retry": {"post": _call("Try it again", job, errors=(404, 409, 429), path=[_JOB_ID])},
+        "/jobs/{id}/start": {
+            "post": _call("Start a held job", job, errors=(404, 409, 415, 422), path=[_JOB_ID], query=PARAMETERS)
+        },
+        "/jobs/{id}/retry": {
+            "post": _call("Do it again", job, errors=(404, 409, 415, 422, 429), path=[_JOB_ID], query=PARAMETERS)
+        },
         "/jobs/{id}/move": {
             "post": _call("Move it in the queue", job, errors=(400, 404, 409, 422), path=[_JOB_ID], body=before)
         },
@@ -164,6 +170,7 @@ def _schemas() -> dict[str, Any]:
         "created": _NUMBER,
         "attempts": _WHOLE,
         "on_server": _YES_OR_NO,
+        "held": _YES_OR_NO,
     }
     by_factor = {"type": "object", "additionalProperties": True}
     texts = ("name", "title", "about", "licence", "author")

@@ -19,9 +19,10 @@ START = "index.html"
 
 
 def read() -> Mapping[str, bytes]:
-    """Every file of the page by its name."""
+    """Every file of the page by its name, and those of the viewer, which `hat compare` uses too."""
     folder = files("hatcli.serve") / "page"
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name.rpartition(".")[2] in _TYPES}
+    own = {file.name: file.read_bytes() for file in folder.iterdir() if file.name.rpartition(".")[2] in _TYPES}
+    return own | {name: (files("hatcli.attribution") / name).read_bytes() for name in ("viewer.js", "viewer.css")}
 
 
 def answer(request: Request, found: Mapping[str, bytes], name: str) -> Response:

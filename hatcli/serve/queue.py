@@ -1,7 +1,10 @@
 """The queue: every job a row in SQLite, every change of state one transaction, so that a kill loses and doubles none.
 
     queued -> running -> done | failed
-    queued, running -> cancelled;  failed, cancelled -> queued (again);  running -> queued (its worker or server died)
+    queued, running -> cancelled;  done, failed, cancelled -> queued (again)
+    running -> queued (its worker or server died)
+
+A queued job may be held: no worker takes it until it is started.
 
 Who holds a job has the number of its attempt; a word about an attempt that is over changes nothing.
 """
@@ -18,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hatcli.serve.jobs import CANCELLED, ENDED, FAILED, QUEUED, RUNNING, Job, Progress, facts
+from hatcli.serve.jobs import CANCELLED, ENDED, QUEUED, RUNNING, Job, Progress, facts
 from hatcli.serve.limits import RefusedError, disk_full
 
 _FIELDS = [field.name for field in dataclasses.fields(Job)]
@@ -118,7 +121,7 @@ class Queue:
         condition = "" if with_root else "AND target IS NULL"
         with self._changed:
             while True:
-                found = self._rows(f"WHERE state = ? {condition} ORDER BY position LIMIT 1", QUEUED)
+                found = self._rows(f"WHERE state = ? AND NOT held {condition} ORDER BY position LIMIT 1", QUEUED)
                 if found:
                     return self._change(
                         found[0].id,
@@ -174,16 +177,28 @@ class Queue:
         """
         return self._change(id, (QUEUED, RUNNING), state=CANCELLED, ended=time.time())
 
-    def retry(self, id: str) -> Job:
-        """A job that failed or was cancelled waits again, behind all others.
+    def retry(self, id: str, **planned: Any) -> Job:
+        """A job that ended waits again, behind all others, with what is newly planned for it.
 
         Raises:
             RefusedError: there is none, or it is in another state.
         """
         with self._changed:
             self.check_room()
-            fresh = {"error": None, "hint": None, "started": None, "ended": None, "crashes": 0, "seconds": None}
-            return self._change(id, (FAILED, CANCELLED), state=QUEUED, position=self._place(), **fresh)
+            blank = ("error", "hint", "started", "ended", "seconds", "result_bytes")
+            fresh: dict[str, Any] = {**dict.fromkeys(blank), "crashes": 0, "notes": [], "held": False, **planned}
+            return self._change(id, ENDED, state=QUEUED, position=self._place(), **fresh)
+
+    def start(self, id: str, **planned: Any) -> Job:
+        """A held job may be taken from now on, behind all others, with what is newly planned for it.
+
+        Raises:
+            RefusedError: there is none, or it is not held.
+        """
+        with self._changed:
+            if not self._checked(id, (QUEUED,)).held:
+                raise RefusedError(409, "the job is started already", hint="this is for jobs that are held")
+            return self._change(id, (QUEUED,), held=False, position=self._place(), **planned)
 
     def move(self, id: str, before: str | None) -> Job:
         """Put a waiting job before another one, or behind all.
@@ -308,4 +323,4 @@ def _stored(name: str, value: Any) -> Any:
 
 
 def _loaded(name: str, value: Any) -> Any:
-    return json.loads(value) if name in _AS_JSON else value
+    return json.loads(value) if name in _AS_JSON else bool(value) if name == "held" else value

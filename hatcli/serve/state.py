@@ -94,11 +94,11 @@ class State:
         """Where the job's result is, or will be."""
         if job.target is not None:
             return Path(job.target)
-        return self._jobs / _checked(job.id) / f"result{Path(job.output or '').suffix}"
+        return self._jobs / _checked(job.id) / f"result-{job.attempts}{Path(job.output or '').suffix}"
 
     def view(self, job: Job, name: str) -> Path:
-        """Where a small picture for the page is kept: `thumbnail`, `source` or `result`."""
-        return self.folder_of(job.id) / f"view-{name}.webp"
+        """Where a small picture for the page is kept: `thumbnail`, `source`, or each attempt's `result`."""
+        return self.folder_of(job.id) / (f"view-{job.attempts}.webp" if name == "result" else f"{name}-view.webp")
 
     def folder_of(self, id: str) -> Path:
         """A job's own folder, made if missing."""

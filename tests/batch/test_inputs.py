@@ -10,8 +10,9 @@ from support.pictures import small_png
 
 from hatcli.batch import inputs as searching
 from hatcli.batch.inputs import Found
-from hatcli.batch.journal import Journal, stamp_file
+from hatcli.batch.journal import Journal
 from hatcli.batch.naming import Naming
+from hatcli.batch.stamps import stamp_file
 from hatcli.errors import UsageError
 
 

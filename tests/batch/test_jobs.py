@@ -41,13 +41,13 @@ def outputs(jobs: list[Job]) -> list[str]:
 
 
 def test_sources_that_differ_in_their_ending_alone_get_it_into_their_names(tmp_path: Path) -> None:
-    for name in ("photo.psd", "photo.png", "photo.tga", "other.png", "bad.exr", "bad.hdr"):
+    for name in ("photo.psd", "photo.png", "photo.tga", "other.png", "bad.dds", "bad.hdr"):
         small_png(tmp_path / "in" / name)
     jobs, found = planned(tmp_path / "in", output=tmp_path / "out")
     assert outputs(jobs) == [
-        "bad_exr_x2.png", "bad_hdr_x2.png", "other_x2.png", "photo_x2.png", "photo_psd_x2.png", "photo_tga_x2.png",
+        "bad_dds_x2.png", "bad_hdr_x2.png", "other_x2.png", "photo_x2.png", "photo_psd_x2.png", "photo_tga_x2.png",
     ]  # fmt: skip
-    assert "bad_exr_x2.png" in found.remarks[0]
+    assert "bad_dds_x2.png" in found.remarks[0]
     assert "1 more" in found.remarks[0]
     jobs, _ = planned(tmp_path / "in", output=tmp_path / "out", format="WEBP")
     assert {"photo_png_x2.webp", "photo_psd_x2.webp"} <= set(outputs(jobs))

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from hatcli.atomic import VanishedError, sweep
-from hatcli.batch.journal import NAME, Journal, stamp_file
+from hatcli.batch.journal import Journal
+from hatcli.batch.journal_files import NAME
+from hatcli.batch.stamps import stamp_file
 from hatcli.errors import OutputError, UsageError
 
 SETTINGS = {"scale": 2, "model": "abc"}

@@ -36,7 +36,7 @@ def test_the_endings_of_sources_can_be_part_of_the_name() -> None:
     assert named(Naming(), "a", apart=True) == "a_x4.png"
 
 
-@pytest.mark.parametrize(("name", "hint"), [("newdir", "in / for a folder"), ("x.jxl", ".avif"), ("x.", "in one of")])
+@pytest.mark.parametrize(("name", "hint"), [("newdir", "in / for a folder"), ("x.dds", ".avif"), ("x.", "in one of")])
 def test_an_output_without_a_format_is_told_what_there_is(name: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_ending(Path(name))

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from support.commands import hat, refused
 
-from hatcli.batch.journal import NAME
+from hatcli.batch.journal_files import NAME
 from hatcli.image import decode
 
 

@@ -21,7 +21,7 @@ from support.readers import (
     vips_samples,
 )
 
-from hatcli.image import animation, encode, formats, ifd
+from hatcli.image import animation, encode, extras, formats, ifd
 from hatcli.image.codecs import tiff_writer
 from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
@@ -141,12 +141,14 @@ def test_metadata_is_read_by_another_program(tmp_path: Path, format: str) -> Non
         b'<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Label="a label"/>'
         b"</rdf:RDF></x:xmpmeta>"
     )
-    made = Picture(ramp(32, 48), icc=rgb_profile(), exif=block, xmp=packet, dpi=(300.0, 300.0))
+    made = Picture(ramp(64, 96), icc=rgb_profile(), exif=block, xmp=packet, dpi=(300.0, 300.0))
     path = tmp_path / f"a{formats.SUFFIX_OF[format]}"
+    if not extras.is_there(format):
+        pytest.skip(f"{extras.LIBRARIES[format]} is not installed")
     encode.write(made, path, overwrite=False)
     tags = exiftool_tags(path)
-    assert (tags["ImageWidth"], tags["ImageHeight"]) == (48, 32)
-    if format == "GIF":
+    assert (tags["ImageWidth"], tags["ImageHeight"]) == (96, 64)
+    if format in ("GIF", "EXR"):
         return
     if format == "BMP":
         assert round(tags["PixelsPerMeterX"] * 0.0254) == 300
@@ -154,7 +156,8 @@ def test_metadata_is_read_by_another_program(tmp_path: Path, format: str) -> Non
     assert tags["Make"] == "Maker"
     assert tags.get("Orientation", 1) == 1
     assert tags["Label"] == "a label"
-    assert "sRGB" in tags["ProfileDescription"]
+    if format != "JXL":  # where it is among the pixels, as jxlinfo tells
+        assert "sRGB" in tags["ProfileDescription"]
     if format == "PNG":
         assert round(tags["PixelsPerUnitX"] * 0.0254) == 300
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.order: list[str] = []  # of those that wait
         self.holders: dict[str, Job] = {}  # the attempt that counts
         self.results: dict[str, int] = {}
+        self.kept_back: set[str] = set()  # that nobody has started
 
     def teardown(self) -> None:
         self.queue.close()
@@ -60,9 +62,10 @@ class AnyOrder(RuleBasedStateMachine):
         if id in self.order:
             self.order.remove(id)
 
-    @rule(target=jobs, kind=st.sampled_from(["upscale", "upscale", "preview"]))
-    def submit(self, kind: str) -> Any:
-        job, busy = fresh(kind), [state for state in self.states.values() if state in (QUEUED, RUNNING)]
+    @rule(target=jobs, kind=st.sampled_from(["upscale", "upscale", "preview"]), held=st.booleans())
+    def submit(self, kind: str, held: bool) -> Any:
+        job = replace(fresh(kind), held=held)
+        busy = [state for state in self.states.values() if state in (QUEUED, RUNNING)]
         if len(busy) >= MOST:
             with pytest.raises(RefusedError) as refused:
                 self.queue.submit(job)
@@ -71,15 +74,30 @@ class AnyOrder(RuleBasedStateMachine):
         self.queue.submit(job)
         self.states[job.id] = QUEUED
         self.order.insert(0 if kind == "preview" else len(self.order), job.id)
+        if held:
+            self.kept_back.add(job.id)
         return job.id
+
+    @rule(id=jobs)
+    def start(self, id: str) -> None:
+        if self.states.get(id) != QUEUED or id not in self.kept_back:
+            with pytest.raises(RefusedError):
+                self.queue.start(id)
+            return
+        self.queue.start(id)
+        self.kept_back.remove(id)
+        self.order.remove(id)
+        self.order.append(id)
 
     @rule(target=held)
     def take(self) -> Any:
         job = self.queue.take(seconds=0)
+        ready = [id for id in self.order if id not in self.kept_back]
         if job is None:
-            assert not self.order
+            assert not ready
             return multiple()
-        assert job.id == self.order.pop(0)
+        assert job.id == ready[0]
+        self.order.remove(job.id)
         self.states[job.id] = RUNNING
         self.holders[job.id] = job
         return job
@@ -120,8 +138,10 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(id=jobs)
     def retry(self, id: str) -> None:
         busy = sum(state in (QUEUED, RUNNING) for state in self.states.values())
-        if busy < MOST and self.changed(id, (FAILED, CANCELLED), lambda: self.queue.retry(id), QUEUED):
+        if busy < MOST and self.changed(id, (DONE, FAILED, CANCELLED), lambda: self.queue.retry(id), QUEUED):
             self.order.append(id)
+            self.results[id] = 0  # it is wanted once more
+            self.kept_back.discard(id)
 
     @rule(id=jobs, before=st.none() | jobs)
     def move(self, id: str, before: str | None) -> None:

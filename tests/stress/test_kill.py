@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hatcli.batch.journal import NAME
+from hatcli.batch.journal_files import NAME
 from hatcli.image import decode
 
 pytestmark = [pytest.mark.stress, pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")]

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from support.pictures import noise
 
-from hatcli.batch.journal import NAME
+from hatcli.batch.journal_files import NAME
 from hatcli.image import decode
 
 pytestmark = [pytest.mark.stress, pytest.mark.skipif(os.name == "nt", reason="POSIX limits")]

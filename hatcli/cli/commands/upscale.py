@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,10 +12,12 @@ from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Bars, Console, command, show
 from hatcli.cli.shared.fetching import open_model
 from hatcli.cli.shared.groups import grouped
-from hatcli.cli.shared.option_groups import Running, Talk
-from hatcli.cli.shared.upscale_options import Content, Course, Files, Size, plan_of
+from hatcli.cli.shared.option_groups import Talk
+from hatcli.cli.shared.program import ARGUMENTS
+from hatcli.cli.shared.upscale_options import Content, Course, Files, RunningOnSeveral, Size, plan_of
 
 if TYPE_CHECKING:
+    from hatcli.batch.batch import Batch
     from hatcli.batch.inputs import Found
     from hatcli.cli.views.runs import View
 
@@ -22,12 +25,13 @@ if TYPE_CHECKING:
 @command
 @grouped
 def upscale(
+    context: typer.Context,
     files: Files,
     size: Size,
     *,
     model: options.ModelName = "auto",
     offline: options.Offline = False,
-    running: Running,
+    running: RunningOnSeveral,
     content: Content,
     course: Course,
     talk: Talk,
@@ -41,40 +45,81 @@ def upscale(
     """
     files.check()
     console = course.console(talk, files)
+    shard = course.shard()
 
     from hatcli.batch.decoder import DecoderProcess
 
     with ExitStack() as opened:
-        decoder = DecoderProcess(max_pixels=content.max_pixels())
+        decoder = DecoderProcess(max_pixels=content.max_pixels(), options=content.decoding())
         opened.callback(decoder.close)
         decoder.start()  # it gets ready while PyTorch is imported here
 
-        from hatcli.batch.batch import make_ready, settle, wanted_factors
+        from hatcli.batch.batch import settle, wanted_factors
+        from hatcli.batch.places.settle import settle_stored
         from hatcli.cli.views.json_lines import JsonLines
         from hatcli.cli.views.people import People
-        from hatcli.cli.views.runs import show_dry_run, show_run
+        from hatcli.cli.views.runs import show_dry_run
         from hatcli.models.opening import AUTO
         from hatcli.upscaling.upscaler import Upscaler
 
         plan, naming = plan_of(files, size, content, course), files.naming()
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
         found = files.find(naming, look=decoder.look)
-        choice = running.choice()
+        choices = running.choices()
         factors = [] if model == AUTO else wanted_factors(plan.target, found, decoder.look)
         networks = open_model(model, factors, console, offline=offline)
-        upscaler = Upscaler(networks, choice=choice, settings=settings)
-        batch = settle(found, files.output, naming, plan, networks, upscaler, decoder)
-        tell_found(found, console)
+        upscaler = Upscaler(networks, choice=choices[0], settings=settings)
+        if files.has_urls():
+            batch = settle_stored(
+                files.named,
+                files.output,
+                naming,
+                plan,
+                networks,
+                upscaler,
+                decoder,
+                shard=shard,
+                recursive=files.recursive,
+                found=found,
+                is_noted=not course.dry_run,
+            )
+        else:
+            named = files.named
+            batch = settle(found, files.output, naming, plan, networks, upscaler, decoder, shard=shard, named=named)
+        tell_found(batch.found, console)
         lines: list[View] = [JsonLines()] if course.as_json else []
+        if len(choices) > 1:
+            files.check_several()
+            batch = replace(batch, devices=tuple(str(choice.device) for choice in choices))
         if course.dry_run:
             code = show_dry_run(batch, [People(console, Bars(None, 0)), *lines])
         else:
-            for note in make_ready(batch, opened, ignore_free_space=files.ignore_free_space):
+            for note in make_ready(batch, opened, files):
                 console.say(f"note: {show(note)}")
             bars = opened.enter_context(console.bars(len(batch.jobs)))
-            code = show_run(batch, [People(console, bars), *lines])
+            code = run(batch, [People(console, bars), *lines], context.meta[ARGUMENTS])
     if code:
         raise typer.Exit(code)
+
+
+def make_ready(batch: Batch, opened: ExitStack, files: Files) -> list[str]:
+    """What must hold, and what may go wrong; where several processes will run, each opens its own journals."""
+    from hatcli.batch import batch as batches
+
+    if batch.devices:
+        return batches.check_ready(batch, ignore_free_space=files.ignore_free_space)
+    return batches.make_ready(batch, opened, ignore_free_space=files.ignore_free_space)
+
+
+def run(batch: Batch, views: list[View], arguments: list[str]) -> int:
+    """Run here, or on several devices, and show it; the exit code."""
+    from hatcli.cli.views.runs import show_run
+
+    if not batch.devices:
+        return show_run(batch, views)
+    from hatcli.cli.shared.device_processes import run_on
+
+    return show_run(batch, views, run_on(batch.devices, batch, arguments))
 
 
 def tell_found(found: Found, console: Console) -> None:

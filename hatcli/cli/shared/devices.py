@@ -27,6 +27,7 @@ def run_settings(
     return Settings(tile=side, overlap=overlap, ensemble=tta, alpha=alpha, keep_color=keep_color, max_memory=memory)
 
 
+ALL_CARDS = "cuda:all"
 MOST_THREADS = 1024  # far more than help; a system may start some thousands, and PyTorch all that it is told
 
 
@@ -43,3 +44,22 @@ def choose_device(device: str, precision: str, threads: int | None) -> DeviceCho
             )
         torch.set_num_threads(threads)
     return choose(device, precision)
+
+
+def devices_in(text: str) -> list[str]:
+    """`cuda:0,cuda:1` or `cuda:all` to devices, each a name for `choose_device`.
+
+    Raises:
+        UsageError: a name is empty, or there is no such card.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise UsageError(f"--device {text} names nothing between two commas", hint="try --device cuda:0,cuda:1")
+    return [device for name in names for device in (_cards() if name.lower() == ALL_CARDS else [name])]
+
+
+def _cards() -> list[str]:
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return [f"cuda:{number}" for number in range(count)] or ["cuda"]  # which says why there is none

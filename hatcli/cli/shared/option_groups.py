@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Console
-from hatcli.cli.shared.devices import choose_device, run_settings
+from hatcli.cli.shared.devices import choose_device, devices_in, run_settings
 
 if TYPE_CHECKING:
     from hatcli.upscaling.device import DeviceChoice
@@ -42,8 +42,16 @@ class Running:
 
     def choice(self) -> DeviceChoice:
         """Device and precision; sets PyTorch's threads if asked."""
-        device, precision = "cpu" if self.cpu else self.device, "fp32" if self.fp32 else self.precision
-        return choose_device(device, precision, self.threads)
+        return choose_device("cpu" if self.cpu else self.device, self._precision, self.threads)
+
+    @property
+    def _precision(self) -> str:
+        return "fp32" if self.fp32 else self.precision
+
+    def choices(self) -> list[DeviceChoice]:
+        """One for each device that was named; all of them are there."""
+        devices = ["cpu"] if self.cpu else devices_in(self.device)
+        return [choose_device(device, self._precision, self.threads) for device in devices]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hatcli.cli.shared import completion
 
 FILES, SIZE, MODEL = "Input and output", "Size", "Model"
 SPEED, PICTURE, RUN = "Speed and memory", "Picture", "Run"
-FORMATS = ("same", "png", "jpeg", "webp", "tiff", "avif", "bmp", "gif")
+FORMATS = ("same", "png", "jpeg", "webp", "tiff", "avif", "bmp", "gif", "heic", "jxl", "exr")
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")
 
 
@@ -114,6 +114,13 @@ Device = Annotated[
     str,
     _flag(SPEED, f"{', '.join(DEVICES[:-1])} or {DEVICES[-1]}.", "-d", "-g", "--device", value="NAME", choices=DEVICES),
 ]
+Devices = Annotated[
+    str,
+    _flag(
+        SPEED, f"{', '.join(DEVICES)}; several with commas, or cuda:all, share the pictures.",
+        "-d", "-g", "--device", value="NAME", choices=(*DEVICES, "cuda:all"),
+    ),
+]  # fmt: skip
 Cpu = Annotated[bool, typer.Option("--cpu", hidden=True)]
 Precision = Annotated[
     str,
@@ -152,8 +159,10 @@ Jobs = Annotated[
     _flag(SPEED, "Threads that encode and write while the next picture is enlarged.", "-j", "--jobs", value="N"),
 ]
 
-Quality = Annotated[int | None, _flag(PICTURE, "1 to 100, for JPEG, WebP and AVIF.", "-q", "--quality", value="N")]
-Lossless = Annotated[bool, _switch(PICTURE, "Lossless WebP.", "--lossless")]
+Quality = Annotated[
+    int | None, _flag(PICTURE, "1 to 100, for JPEG, WebP, AVIF, HEIC and JPEG XL.", "-q", "--quality", value="N")
+]
+Lossless = Annotated[bool, _switch(PICTURE, "Lossless WebP; JPEG XL is, unless a quality is given.", "--lossless")]
 Compression = Annotated[
     int | None, _flag(PICTURE, "0 to 9 for PNG and TIFF; higher is smaller and slower.", "--compression", value="N")
 ]
@@ -181,6 +190,26 @@ Frames = Annotated[
         choices=("first", "all"),
     ),
 ]
+Pages = Annotated[
+    str,
+    _flag(
+        PICTURE,
+        "Of a TIFF: first, all, N or N-M; several become a TIFF of several pages.",
+        "--pages",
+        value="first|all|N-M",
+        choices=("first", "all"),
+    ),
+]
+RawProfile = Annotated[
+    str,
+    _flag(
+        PICTURE,
+        "Colours that camera raw files are developed to: srgb, display-p3, adobe-rgb or prophoto.",
+        "--raw-profile",
+        value="NAME",
+        choices=("srgb", "display-p3", "adobe-rgb", "prophoto"),
+    ),
+]
 StripMetadata = Annotated[
     bool, _switch(PICTURE, "Leave EXIF and XMP out; the colour profile stays.", "--strip-metadata")
 ]
@@ -190,6 +219,10 @@ MaxPixels = Annotated[
     _flag(PICTURE, "Largest input to open, in megapixels; without it, 178.9.", "--max-megapixels", value="NUMBER"),
 ]
 
+Part = Annotated[
+    str | None,
+    _flag(RUN, "Only part 3 of 16 of the pictures, chosen by their names.", "--shard", value="3/16"),
+]
 DryRun = Annotated[bool, _switch(RUN, "Say what would be done; write nothing.", "--dry-run")]
 AsJson = Annotated[bool, _switch(RUN, "One JSON object a line on stdout.", "--json")]
 FailFast = Annotated[bool, _switch(RUN, "Stop at the first picture that fails.", "--fail-fast")]

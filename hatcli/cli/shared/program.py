@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from hatcli.cli.shared.console import Console
 from hatcli.errors import HatError, UsageError
 
+ARGUMENTS = "hatcli.arguments"  # what was typed, the command first, in a context's `meta`
 PICTURE_COMMAND = "upscale"  # what `hat photo.png` means
 _MISTAKES: tuple[type[Exception], ...] = tuple(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
@@ -30,6 +31,7 @@ class Program(TyperGroup):
         own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
         if args and args[0] not in self.commands and args[0] not in own and is_for_pictures(args[0]):
             args = [PICTURE_COMMAND, *args]
+        ctx.meta[ARGUMENTS] = list(args)
         parsed: list[str] = super().parse_args(ctx, args)
         return parsed
 

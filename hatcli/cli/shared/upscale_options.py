@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Console
-from hatcli.cli.shared.option_groups import Talk
+from hatcli.cli.shared.option_groups import Running, Talk
 from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from hatcli.batch.jobs import LookAt
     from hatcli.batch.naming import Naming
     from hatcli.batch.plan import Plan
-    from hatcli.image.options import EncodeOptions
+    from hatcli.batch.shards import Shard
+    from hatcli.image.options import DecodeOptions, EncodeOptions
     from hatcli.upscaling.size import Target
 
 STDOUT = "-"
@@ -58,6 +59,21 @@ class Files:
         if self.overwrite and self.skip_existing:
             raise UsageError("--overwrite and --skip-existing contradict each other", hint="give one of them")
 
+    def check_several(self) -> None:
+        """Refuse what only one process can read or write."""
+        if STDOUT in self.named or self.output == STDOUT:
+            raise UsageError("several devices need files, not stdin or stdout", hint="name one device")
+        if self.has_urls():
+            raise UsageError(
+                "several devices share folders, not stores", hint="begin one run for each, with --shard 1/2 and 2/2"
+            )
+
+    def has_urls(self) -> bool:
+        """Whether anything named is no file or folder of this machine."""
+        from hatcli.batch.places.address import is_url
+
+        return any(is_url(name) for name in (*self.named, self.output or ""))
+
     def format(self) -> str | None:
         """An encoder's name; None for `same`."""
         from hatcli.image import encode
@@ -79,17 +95,28 @@ class Files:
         return Naming(suffix=self.suffix, name=self.name, format=self.format())
 
     def find(self, naming: Naming, *, look: LookAt) -> Found:
-        """The pictures that are named."""
+        """The pictures that are named; those at URLs are found later, while others are enlarged."""
         from hatcli.batch import inputs
+        from hatcli.batch.places.address import is_url
 
+        named = [name for name in self.named if not is_url(name)]
+        if not named:
+            return inputs.Found()
         return inputs.find(
-            self.named,
+            named,
             recursive=self.recursive,
             naming=naming,
-            output=self.folder,
+            output=None if self.output is not None and is_url(self.output) else self.folder,
             follow_links=self.follow_links,
             look=look,
         )
+
+
+@dataclass(frozen=True)
+class RunningOnSeveral(Running):
+    """The same for a command that several devices can share."""
+
+    device: options.Devices = "auto"
 
 
 @dataclass(frozen=True)
@@ -120,6 +147,8 @@ class Content:
     lossless: options.Lossless = False
     compression: options.Compression = None
     frames: options.Frames = None
+    pages: options.Pages = "first"
+    raw_profile: options.RawProfile = "srgb"
     alpha: options.Alpha = "model"
     keep_color: options.KeepColor = False
     strip_metadata: options.StripMetadata = False
@@ -137,6 +166,16 @@ class Content:
             strip_metadata=self.strip_metadata,
             dpi=dots_an_inch(self.dpi),
         )
+
+    def decoding(self) -> DecodeOptions:
+        """How inputs are read."""
+        from hatcli.image.options import RAW_PROFILES, DecodeOptions
+
+        profile = self.raw_profile.lower()
+        if profile not in RAW_PROFILES:
+            known = f"{', '.join(RAW_PROFILES[:-1])} or {RAW_PROFILES[-1]}"
+            raise UsageError(f"there is no --raw-profile {self.raw_profile}", hint=f"use {known}")
+        return DecodeOptions(raw_profile=profile, pages=pages_of(self.pages))
 
     def max_pixels(self) -> int:
         """The largest input that is opened."""
@@ -160,6 +199,13 @@ class Course:
     dry_run: options.DryRun = False
     as_json: options.AsJson = False
     fail_fast: options.FailFast = False
+    part: options.Part = None
+
+    def shard(self) -> Shard:
+        """The part of the pictures that is worked on."""
+        from hatcli.batch.shards import WHOLE, parse
+
+        return WHOLE if self.part is None else parse(self.part)
 
     def console(self, talk: Talk, files: Files) -> Console:
         """For people; silent where a picture goes to stdout."""
@@ -185,6 +231,7 @@ def plan_of(files: Files, size: Size, content: Content, course: Course) -> Plan:
         fail_fast=course.fail_fast,
         frames=content.frames,
         writers=course.writers,
+        decoding=content.decoding(),
     )
 
 
@@ -199,6 +246,22 @@ def factor(text: str) -> float:
     if not math.isfinite(value):
         raise UsageError(f"--scale {text} is not a factor", hint="try --scale 4, or --width 3840 for a size in pixels")
     return value
+
+
+def pages_of(text: str) -> tuple[int, int | None]:
+    """`first`, `all`, `3`, `2-5` or `2-` to the first and the last page.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    if text.lower() in ("first", "all"):
+        return (1, 1) if text.lower() == "first" else (1, None)
+    match = re.fullmatch(r"\s*([0-9]{1,6})\s*(-\s*([0-9]{1,6})?)?\s*", text)
+    first = int(match[1]) if match else 0
+    last = None if match is None else int(match[3]) if match[3] else None if match[2] else first
+    if first < 1 or (last is not None and last < first):
+        raise UsageError(f"--pages {text} names no pages", hint="use first, all, one number, or two as in 2-5")
+    return first, last
 
 
 def dots_an_inch(text: str) -> float | None:

@@ -92,7 +92,7 @@ class JsonLines:
             passed_over=batch.found.passed_over,
             seconds=round(seconds, 3),
             megapixels_per_second=round(tally.pixels / 1e6 / max(seconds, 1e-9), 4),
-            device=str(batch.upscaler.choice.device),
+            device=batch.device,
             model=", ".join(tally.models) or batch.opened.name,
             failures=[{"input": source, "error": error.message} for source, error in tally.failures],
         )
@@ -106,6 +106,7 @@ class JsonLines:
         _emit(
             "estimate",
             pictures=tally.foreseen,
+            unread=tally.unforeseen,
             seconds=round(tally.seconds, 3),
             seconds_range=[round(bound, 3) for bound in times],
             file_bytes=tally.file_bytes,
@@ -134,7 +135,7 @@ def _planned(event: Foreseen) -> dict[str, Any]:
 
 def output_of(job: Job) -> str:
     """Where a job's result goes."""
-    return "stdout" if job.output is None else str(job.output)
+    return "stdout" if job.result is None else str(job.result)
 
 
 def not_started(batch: Batch, tally: Tally) -> int:

@@ -11,6 +11,7 @@ from hatcli.errors import HatError
 if TYPE_CHECKING:
     from hatcli.batch.batch import Batch
     from hatcli.batch.outcomes import Event, Foreseen, Foresight, Outcome, Tally
+    from hatcli.batch.plan import Job
     from hatcli.cli.views.runs import Beginning
 
 
@@ -23,6 +24,7 @@ class People:
 
     def __init__(self, console: Console, bars: Bars) -> None:
         self._console, self._bars = console, bars
+        self._shown: Job | None = None  # the picture whose tiles are shown, where several are made at a time
         self._advised: set[str | None] = set()  # models of which it was said that another one would suit better
 
     def begin(self, beginning: Beginning) -> None:
@@ -49,7 +51,10 @@ class People:
         from hatcli.batch.outcomes import Advanced, Foreseen, Started, Unforeseen, Writing
 
         if isinstance(event, Started):
+            self._shown = event.job
             self._bars.picture(event.job.source.label)
+        elif isinstance(event, Advanced) and event.job is not self._shown:
+            pass
         elif isinstance(event, Advanced):
             self._bars.tiles(event.progress.done, event.progress.tile, event.progress.tiles)
         elif isinstance(event, Writing):
@@ -57,7 +62,8 @@ class People:
         elif isinstance(event, Foreseen):
             self._planned(event)
         elif isinstance(event, Unforeseen):
-            self._console.say(f"{show(event.job.source.label)} is not read by --dry-run")
+            if event.job.source.origin is None or event.job.source.path is not None:
+                self._console.say(f"{show(event.job.source.label)} is not read by --dry-run")
         else:
             self._bars.finished()
             self._outcome(event)
@@ -112,7 +118,7 @@ class People:
         used = ", ".join(tally.models) or batch.opened.name
         self._console.say(
             f"{', '.join(words)} in {length(seconds)}, {tally.pixels / 1e6 / max(seconds, 1e-9):.2f} MP/s in, "
-            f"{batch.upscaler.choice.device}, {show(used)}"
+            f"{batch.device}, {show(used)}"
         )
         for source, error in tally.failures:
             self._console.say(f"failed: {show(prefixed(error, source).message)}")
@@ -123,9 +129,12 @@ class People:
 
         times = estimate.span(tally.seconds, estimate.TIME_SLACK)
         sizes = estimate.span(tally.file_bytes, estimate.SIZE_SLACK)
+        if tally.unforeseen and not tally.foreseen:
+            self._console.say(f"{tally.unforeseen} to do, {tally.counts['skipped']} to skip; none of them was read")
+            return
         self._console.say(
             f"{tally.foreseen} to do, {tally.counts['skipped']} to skip, {tally.counts['failed']} that cannot be done; "
-            f"{length(times[0])} to {length(times[1])} on {batch.upscaler.choice.device} and {sizes[0] / 1e6:.1f} to "
+            f"{length(times[0])} to {length(times[1])} on {batch.device} and {sizes[0] / 1e6:.1f} to "
             f"{sizes[1] / 1e6:.1f} MB on the disk"
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,13 +21,14 @@ class Beginning:
     """What is said before the first picture.
 
     Attributes:
+        pictures: None where they are still being listed.
         model: what `-n` means: a model's name, or `auto`.
         usual: the model for clean pictures.
         sister: the one `auto` has for others, or None.
         notes: what should be known of it, a sentence each.
     """
 
-    pictures: int
+    pictures: int | None
     model: str
     usual: Model
     sister: Model | None
@@ -57,15 +58,20 @@ class View(Protocol):
         """After the last picture of a dry run."""
 
 
-def show_run(batch: Batch, views: Sequence[View]) -> int:
-    """Run and show it; the exit code."""
+def show_run(batch: Batch, views: Sequence[View], events: Generator[Event, None, None] | None = None) -> int:
+    """Run and show it; the exit code.
+
+    Args:
+        events: of a run that goes elsewhere; None: it goes here.
+    """
     from hatcli.batch.outcomes import Tally
     from hatcli.batch.run import deliver, run
 
     tally = Tally()
     _begin(batch, tally, views)
     began = time.monotonic()
-    events = run(batch.jobs, batch.upscaler, batch.plan, journals=batch.journals, decoder=batch.decoder)
+    if events is None:
+        events = run(batch.jobs, batch.upscaler, batch.plan, journals=batch.journals, decoder=batch.decoder)
     try:
         deliver(events, lambda event: _tell(event, tally, views))
     finally:
@@ -113,12 +119,12 @@ def _beginning(batch: Batch) -> Beginning:
     usual = opened.usual(scale) if isinstance(opened, Auto) else opened
     reached = math.prod(passes_for(scale, usual)) if scale else 0
     return Beginning(
-        pictures=len(batch.jobs),
+        pictures=len(batch.jobs) if isinstance(batch.jobs, list) else None,
         model=opened.name,
         usual=usual,
         sister=opened.sister(scale) if isinstance(opened, Auto) else None,
         is_chosen=isinstance(opened, Auto),
-        device=str(choice.device),
+        device=batch.device,
         precision=choice.precision,
         why=choice.why,
         notes=remarks(usual, scale=scale, reached=reached),

@@ -5,19 +5,19 @@ from __future__ import annotations
 import struct
 
 from hatcli.image import opening
-from hatcli.image.codecs.reader import Reader, opened_by_pillow
+from hatcli.image.codecs.reader import PillowReader, opened_by_pillow
 
 INTRODUCER, CONTROL, DESCRIPTOR, TRAILER = 0x21, 0xF9, 0x2C, 0x3B
 
 
-class GifReader(Reader):
+class GifReader(PillowReader):
     """A GIF."""
 
     def count_frames(self, *, max_pixels: int) -> int:
         return count_frames(self.data, most=opening.MOST_FRAMES + 1, max_pixels=max_pixels)
 
 
-def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> Reader:
+def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> PillowReader:
     """The reader of a GIF."""
     return GifReader(data, format, opened_by_pillow(data, format, name=name, max_pixels=max_pixels).image)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hatcli.image import exif, saving
-from hatcli.image.codecs.reader import Reader, opened_by_pillow
+from hatcli.image import exif, gain_maps, saving
+from hatcli.image.codecs.reader import PillowReader, opened_by_pillow
 from hatcli.image.codecs.writer import Writer, flattened
 from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
@@ -14,8 +14,11 @@ DEFAULT_QUALITY = 95
 _MOST_EXIF, _MOST_XMP = 65533 - len(exif.PREFIX), 65504 - 29  # one marker's worth
 
 
-class JpegReader(Reader):
+class JpegReader(PillowReader):
     """A JPEG."""
+
+    def remarks(self, *, has_profile: bool) -> list[str]:
+        return [gain_maps.NOTE] if gain_maps.in_jpeg(self.data) else []
 
     def said_resolution(self, info: dict[str, Any]) -> Any:
         """Not what Pillow makes of it, which is 72 where nothing is said."""
@@ -23,7 +26,7 @@ class JpegReader(Reader):
         return None if per_inch is None else tuple(value * per_inch for value in info["jfif_density"])
 
 
-def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> Reader:
+def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> PillowReader:
     """The reader of a JPEG."""
     return JpegReader(data, format, opened_by_pillow(data, format, name=name, max_pixels=max_pixels).image)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hatcli.image.formats import DamageError
+from hatcli.image.light import Light
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
@@ -171,10 +172,17 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def metadata_chunks(
-    *, icc: bytes | None, exif: bytes | None, xmp: bytes | None, dpi: tuple[float, float] | None
+    *,
+    icc: bytes | None,
+    exif: bytes | None,
+    xmp: bytes | None,
+    dpi: tuple[float, float] | None,
+    light: Light | None = None,
 ) -> bytes:
-    """The chunks between IHDR and the pixels that carry a profile, resolution, EXIF and XMP."""
+    """The chunks between IHDR and the pixels that carry a profile, what samples mean, resolution, EXIF and XMP."""
     parts = []
+    if light is not None and not light.is_scene:
+        parts.append(chunk(b"cICP", bytes((light.primaries, light.transfer, 0, 1))))  # RGB itself, full range
     if icc is not None:
         parts.append(chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 9)))
     if dpi is not None:

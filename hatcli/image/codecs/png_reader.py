@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hatcli.image import color, metadata, opening, samples
+from hatcli.image import metadata, opening, profiles, samples
 from hatcli.image.codecs import opencv, png
-from hatcli.image.codecs.reader import Reader, Shape
+from hatcli.image.codecs.reader import Beside, PillowReader, Shape
 from hatcli.image.formats import DamageError
+from hatcli.image.light import Light, of_codes
 
 _SRGB_GAMMA = 45455  # as PNG writes it
 
 
 @dataclass(frozen=True)
-class PngReader(Reader):
+class PngReader(PillowReader):
     """A PNG that passed the gate."""
 
     gated: png.Gated
@@ -55,10 +56,24 @@ class PngReader(Reader):
     def remarks(self, *, has_profile: bool) -> list[str]:
         return [*self.gated.notes, *self._unkept_colors(has_profile=has_profile)]
 
-    def _unkept_colors(self, *, has_profile: bool) -> list[str]:
+    def beside(self) -> Beside:
+        codes, beside = self._codes(), super().beside()
+        if beside.icc or codes is None or self.gated.header.color in (png.GRAY, png.GRAY_ALPHA):
+            return beside
+        return replace(beside, icc=profiles.of_codes(codes[0], codes[1]))
+
+    def light(self) -> Light | None:
+        codes = self._codes()
+        return None if codes is None else of_codes(codes[0], codes[1])
+
+    def _codes(self) -> bytes | None:
+        """What cICP says, which comes before every other description of colours."""
         codes = png.find(self.data, b"cICP", before=b"IDAT")
-        if codes is not None and len(codes) == 4:
-            return color.wide_note(primaries=codes[0], transfer=codes[1])
+        return codes if codes is not None and len(codes) == 4 else None
+
+    def _unkept_colors(self, *, has_profile: bool) -> list[str]:
+        if self._codes() is not None:
+            return []
         gamma = png.find(self.data, b"gAMA", before=b"IDAT")
         is_said_otherwise = has_profile or png.find(self.data, b"sRGB", before=b"IDAT") is not None
         if gamma is None or len(gamma) != 4 or is_said_otherwise:
@@ -68,7 +83,7 @@ class PngReader(Reader):
         return [] if usual else [f"its gamma of {value / 100000:g} is not kept: brightness may look different"]
 
 
-def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> Reader:
+def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> PillowReader:
     """The reader of a PNG.
 
     Raises:

@@ -97,7 +97,7 @@ def _predicted(rows: NDArray[np.uint8], over: NDArray[np.uint8], *, pixel: int) 
 def write_rows(file: BinaryIO, rows: Rows, options: EncodeOptions) -> None:
     """A picture as it comes, with its profile, metadata and resolution."""
     like = rows.like
-    extra = png.metadata_chunks(icc=like.icc, exif=like.exif, xmp=like.xmp, dpi=like.dpi)
+    extra = png.metadata_chunks(icc=like.icc, exif=like.exif, xmp=like.xmp, dpi=like.dpi, light=like.light)
     parts = encode(
         rows.blocks,
         width=rows.width,
@@ -111,4 +111,4 @@ def write_rows(file: BinaryIO, rows: Rows, options: EncodeOptions) -> None:
         file.write(part)
 
 
-WRITER = Writer(largest_side=2**31 - 1, write_rows=write_rows, holds_depth=True, holds_alpha=True)
+WRITER = Writer(largest_side=2**31 - 1, write_rows=write_rows, holds_depth=True, holds_alpha=True, holds_light=True)

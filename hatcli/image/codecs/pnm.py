@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hatcli.image import samples
-from hatcli.image.codecs.reader import Beside, Reader, Shape, opened_by_pillow
+from hatcli.image.codecs.reader import Beside, PillowReader, Reader, Shape, opened_by_pillow
 from hatcli.image.formats import DamageError
 
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _HEADER = re.compile(rb"(P[56])" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)\s")
 
 
-class DeepPnmReader(Reader):
+class DeepPnmReader(PillowReader):
     """A binary PNM of more than 8 bits a sample."""
 
     def unpack(self) -> samples.Unpacked:

@@ -8,6 +8,8 @@ from typing import Any
 from PIL import Image
 
 from hatcli.image import metadata, opening, samples
+from hatcli.image.light import Light
+from hatcli.image.quality import jpeg_quality
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,59 @@ class Shape:
 
 @dataclass(frozen=True)
 class Reader:
-    """A picture file that Pillow has opened: its bytes, its format, Pillow's image of them."""
+    """A picture file whose header has been read: its bytes and its format."""
 
     data: bytes
     format: str
+
+    def unpack(self) -> samples.Unpacked:
+        """The samples of the first frame."""
+        raise NotImplementedError
+
+    def beside(self) -> Beside:
+        """What lies beside the pixels; to be asked after `unpack`, and before a decoder moves on to other frames."""
+        raise NotImplementedError
+
+    def shape(self) -> Shape:
+        """What the picture will be, told before it is loaded."""
+        raise NotImplementedError
+
+    def light(self) -> Light | None:
+        """What the samples mean, where that is neither sRGB's nor a profile's business."""
+        return None
+
+    def stored_bits(self) -> int:
+        """Bits a sample in the file, where it may have more than the 8 that it is read with."""
+        return 8
+
+    def remarks(self, *, has_profile: bool) -> list[str]:
+        """A sentence for what is odd about the file, and for a description of its colours that is not carried along."""
+        return []
+
+    def count_frames(self, *, max_pixels: int) -> int:
+        """Frames or pages in the file, counted up to one more than `MOST_FRAMES`; 0 where a later one is damaged."""
+        return 1
+
+    @property
+    def frames_title(self) -> str:
+        """What the format calls its frames."""
+        return "frames"
+
+    @property
+    def quality(self) -> int | None:
+        """Of a JPEG, 1 to 100; None for anything else."""
+        return None
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether the samples were converted to sRGB, so that the file's profile does not fit them any more."""
+        return False
+
+
+@dataclass(frozen=True)
+class PillowReader(Reader):
+    """A picture file that Pillow has opened."""
+
     image: Image.Image
 
     def unpack(self) -> samples.Unpacked:
@@ -54,7 +105,6 @@ class Reader:
         return samples.unpack(self.image, self.image.info.get("icc_profile"))
 
     def beside(self) -> Beside:
-        """What lies beside the pixels; to be asked after `unpack`, and before Pillow moves on to other frames."""
         info = self.information()
         block, packet = metadata.find_exif(info), metadata.find_xmp(info)
         return Beside(
@@ -74,7 +124,6 @@ class Reader:
         return info.get("dpi")
 
     def shape(self) -> Shape:
-        """What the picture will be, told before it is loaded."""
         width, height = self.image.size
         info = self.information()
         if metadata.find_orientation(self.early_exif(info), metadata.find_xmp(info)) >= 5:
@@ -87,18 +136,7 @@ class Reader:
         """The EXIF block as far as it can be had before the pixels are loaded."""
         return metadata.find_exif(info)
 
-    def stored_bits(self) -> int:
-        """Bits a sample in the file, where it may have more than the 8 that it is read with."""
-        return 8
-
-    def remarks(self, *, has_profile: bool) -> list[str]:
-        """A sentence for what is odd about the file, and for a description of its colours that is not carried along."""
-        return []
-
     def count_frames(self, *, max_pixels: int) -> int:
-        """Frames or pages in the file, counted up to one more than `MOST_FRAMES`; 0 where a later one is damaged."""
-        if self.format == "PSD":  # its "frames" are layers; what was opened is all of them together
-            return 1
         try:
             return int(getattr(self.image, "n_frames", 1))
         except Exception:  # Pillow raises a dozen classes here; the first frame is sound, which is what counts
@@ -106,14 +144,21 @@ class Reader:
 
     @property
     def frames_title(self) -> str:
-        """What the format calls its frames."""
         return "pictures" if self.image.format == "MPO" else "frames"
 
+    @property
+    def quality(self) -> int | None:
+        return jpeg_quality(self.image)
 
-def opened_by_pillow(data: bytes, format: str, *, name: str, max_pixels: int) -> Reader:
+    @property
+    def is_converted(self) -> bool:
+        return self.image.mode in ("CMYK", "LAB")
+
+
+def opened_by_pillow(data: bytes, format: str, *, name: str, max_pixels: int) -> PillowReader:
     """The reader of a format that needs nothing else.
 
     Raises:
         InputError: the picture is larger than `max_pixels`.
     """
-    return Reader(data, format, opening.open_image(data, format, name=name, max_pixels=max_pixels))
+    return PillowReader(data, format, opening.open_image(data, format, name=name, max_pixels=max_pixels))

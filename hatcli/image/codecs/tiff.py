@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hatcli.errors import InputError
 from hatcli.image import exif, ifd, metadata, opening, samples
 from hatcli.image.codecs import opencv
-from hatcli.image.codecs.reader import Beside, Reader, Shape
+from hatcli.image.codecs.reader import Beside, PillowReader, Shape
 from hatcli.image.formats import DamageError
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 259, 262, 274
@@ -103,7 +104,7 @@ def first_page(data: bytes) -> Page:
 
 
 @dataclass(frozen=True)
-class TiffReader(Reader):
+class TiffReader(PillowReader):
     """A TIFF; `page` is None where its directory is too damaged for this file, and Pillow may try."""
 
     page: Page | None
@@ -159,7 +160,7 @@ class TiffReader(Reader):
 
     def count_frames(self, *, max_pixels: int) -> int:
         try:
-            return ifd.count(self.whole, most=opening.MOST_FRAMES + 1)
+            return len(ifd.places(self.whole, most=opening.MOST_FRAMES + 1))
         except ValueError:
             return 0
 
@@ -168,20 +169,39 @@ class TiffReader(Reader):
         return "pages"
 
 
-def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> Reader:
-    """The reader of a TIFF.
+def opened(data: bytes, format: str, *, name: str, max_pixels: int, page_number: int = 1) -> PillowReader:
+    """The reader of a page of a TIFF, counted from 1.
 
     Raises:
-        InputError: it is larger than `max_pixels`, or a camera raw file.
+        InputError: it is larger than `max_pixels`, a camera raw file, or has no such page.
     """
+    whole = data
+    if page_number > 1:
+        data = with_page_in_front(data, page_number, name=name)
     try:
         page = first_page(data)
     except ValueError:  # Pillow will say what is wrong
         image = opening.open_image(data, format, name=name, max_pixels=max_pixels)
-        return TiffReader(data, format, image, None, Layout.PILLOW, data)
+        return TiffReader(data, format, image, None, Layout.PILLOW, whole)
     known = _as_gray(page) if page.is_gray_alpha else page.data
     image = opening.open_image(known, format, name=name, max_pixels=max_pixels)
-    return TiffReader(page.data, format, image, page, page.layout(), data)
+    return TiffReader(page.data, format, image, page, page.layout(), whole)
+
+
+def with_page_in_front(data: bytes, number: int, *, name: str) -> bytes:
+    """The file beginning with another page, counted from 1.
+
+    Raises:
+        InputError: there is no such page.
+        ValueError: the way to it leads out of the file.
+    """
+    head, found = ifd.header(data), ifd.places(data, most=number)
+    if len(found) < number:
+        pages = f"{len(found)} page{'s' if len(found) > 1 else ''}"
+        raise InputError(f"cannot read page {number} of {name}: it has {pages}", hint="hat upscale --pages all")
+    at, kind = (8, "Q") if head.big else (4, "I")
+    pointer = struct.pack(head.order + kind, found[number - 1])
+    return data[:at] + pointer + data[at + len(pointer) :]
 
 
 def _settled_gray(unpacked: samples.Unpacked, page: Page) -> samples.Unpacked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -18,6 +19,16 @@ from hatcli.image.picture import Samples
 _STRIP = 2**19  # bytes of samples a strip holds
 _CLASSIC_LIMIT = 2**32 - 2**24  # bytes; above it, offsets may not fit 32 bits
 _XMP, _ICC = 700, 34675
+
+
+@dataclass(frozen=True)
+class Appended:
+    """A TIFF that more pages may follow: where it begins, how it is written, where the next page's place is said."""
+
+    base: int
+    order: str
+    big: bool
+    following: int
 
 
 def write(
@@ -34,8 +45,9 @@ def write(
     xmp: bytes | None = None,
     dpi: tuple[float, float] | None = None,
     big: bool | None = None,
-) -> None:
-    """Write a whole TIFF to `file`, which must be able to seek and is written from where it stands.
+    page: Appended | None = None,
+) -> Appended:
+    """Write a whole TIFF to `file`, which must be able to seek and is written from where it stands; or one more page.
 
     Args:
         blocks: consecutive rows `[rows, width, channels]`, together `height` of them; gray, gray and alpha, RGB, or
@@ -43,15 +55,22 @@ def write(
         level: zlib's, 1 to 9, or 0 for no compression.
         exif_block: stands at the very beginning, so that all its offsets, a MakerNote's too, are right as they are.
         big: BigTIFF or not; by default as the size needs it.
+        page: what is in the file already, of which this becomes the next page.
+
+    Returns:
+        What is in the file now.
     """
     row_bytes = width * channels * bits // 8
+    if page is not None:
+        big = page.big
     if big is None:
         big = row_bytes * height + sum(len(part or b"") for part in (icc, exif_block, xmp)) > _CLASSIC_LIMIT
-    front = exif_block if exif_block is not None and not big else None
-    order = ifd.header(front).order if front is not None else "<"
-    base = file.tell()
-    start = front if front is not None else _header(order=order, big=big, first=0)
-    file.write(start + b"\0" * (len(start) % 2))
+    front = exif_block if exif_block is not None and not big and page is None else None
+    order = page.order if page is not None else ifd.header(front).order if front is not None else "<"
+    base = file.tell() if page is None else page.base
+    if page is None:
+        start = front if front is not None else _header(order=order, big=big, first=0)
+        file.write(start + b"\0" * (len(start) % 2))
     rows_a_strip = max(1, min(height, _STRIP // row_bytes))
     places = [
         _written(file, _packed(strip, order=order, level=level), base=base)
@@ -74,11 +93,16 @@ def write(
             else:
                 file.write(ifd.layout(entries, at=at, order=order, big=big))
             fields.append(ifd.numbers(tag, kind, at, order=order))
-    first = file.tell() - base
-    file.write(ifd.layout(fields, at=first, order=order, big=big))
-    file.seek(base)
-    file.write(_header(order=order, big=big, first=first))
+    at = file.tell() - base
+    file.write(ifd.layout(fields, at=at, order=order, big=big))
+    file.seek(base if page is None else base + page.following)
+    file.write(_header(order=order, big=big, first=at) if page is None else _pointer(at, order=order, big=big))
     file.seek(0, 2)
+    return Appended(base, order, big, at + (8 + 20 * len(fields) if big else 2 + 12 * len(fields)))
+
+
+def _pointer(at: int, *, order: str, big: bool) -> bytes:
+    return struct.pack(order + ("Q" if big else "I"), at)
 
 
 def _written(file: BinaryIO, body: bytes, *, base: int) -> tuple[int, int]:
@@ -163,8 +187,15 @@ def _packed(strip: Samples, *, order: str, level: int) -> bytes:
 
 def write_rows(file: BinaryIO, rows: Rows, options: EncodeOptions) -> None:
     """A picture as it comes, with its profile, metadata and resolution."""
+    write_page(file, rows, options)
+
+
+def write_page(
+    file: BinaryIO, rows: Rows, options: EncodeOptions, *, big: bool | None = None, page: Appended | None = None
+) -> Appended:
+    """The same as the first or the next page of a file."""
     like = rows.like
-    write(
+    return write(
         file,
         rows.blocks,
         width=rows.width,
@@ -176,6 +207,8 @@ def write_rows(file: BinaryIO, rows: Rows, options: EncodeOptions) -> None:
         exif_block=like.exif,
         xmp=like.xmp,
         dpi=like.dpi,
+        big=big,
+        page=page,
     )
 
 

@@ -41,9 +41,11 @@ class Writer:
         encode: a whole picture to bytes, and a sentence for each thing that was not kept.
         write_rows: rows to an open file that can seek.
         largest_area: in pixels, or None where sides are the only limit.
-        holds_depth: more than 8 bits a sample.
+        holds_depth: 16 bits a sample.
+        holds_bits: bits a sample it is written with, of more than 8, where it does not hold 16.
         holds_alpha: transparency of any kind.
         holds_metadata: a colour profile, EXIF and XMP.
+        holds_light: that samples are of high dynamic range.
     """
 
     largest_side: int
@@ -51,8 +53,10 @@ class Writer:
     write_rows: Callable[[BinaryIO, Rows, EncodeOptions], None] | None = None
     largest_area: int | None = None
     holds_depth: bool = False
+    holds_bits: int = 8
     holds_alpha: bool = False
     holds_metadata: bool = True
+    holds_light: bool = False
 
 
 def rows_of(picture: Picture, *, rows: int = 256) -> Rows:
