@@ -99,12 +99,13 @@ def noted(events: Iterable[Event], journals: Mapping[Path, Journal]) -> Iterator
 def _note(outcome: Outcome, journals: Mapping[Path, Journal]) -> None:
     job = outcome.job
     journal = journals.get(job.root) if job.root is not None else None
-    if journal is None or job.output is None or job.source.path is None:
+    result, source = job.result, job.source.origin
+    if journal is None or result is None or source is None:
         return
     if outcome.error is not None:
-        journal.record_failure(job.output, job.source.path, outcome.error)
+        journal.record_failure(result, source, outcome.error)
     elif outcome.reason is not None and outcome.reason != FINISHED:
-        journal.record_passed(job.output, job.source.path, outcome.reason)
+        journal.record_passed(result, source, outcome.reason)
 
 
 def _enlarge_all(intake: Intake, upscaler: Upscaler, writers: Writers) -> Iterator[Event]:

@@ -14,6 +14,7 @@ from hatcli.atomic import sweep
 from hatcli.batch import streams
 from hatcli.batch.batch import Batch
 from hatcli.batch.outcomes import Event
+from hatcli.batch.plan import Job
 from hatcli.cluster.calibration import service_of
 from hatcli.cluster.connection import connected
 from hatcli.cluster.dispatch import run
@@ -66,11 +67,9 @@ class Session:
         Raises:
             UsageError: naming the first such picture.
         """
-        for job in batch.jobs:
+        for job in _listed(batch):
             if job.source.path is None or streams.is_stream(job.source.path):
-                raise UsageError(
-                    f"{job.source.label} cannot be read by a cluster", hint="name a file, or leave --ray out"
-                )
+                raise UsageError(f"{job.source.label} cannot be read by a cluster", hint="leave --ray out")
             if job.root is None or job.output is None:
                 raise UsageError(
                     "--ray is for several pictures, whose results a journal remembers",
@@ -93,7 +92,7 @@ class Session:
     def _workers(self, batch: Batch) -> RayWorkers:
         from hatcli.cluster.ray_workers import RayWorkers
 
-        sources = [str(job.source.path.absolute().parent) for job in batch.jobs[:1] if job.source.path is not None]
+        sources = [str(job.source.path.absolute().parent) for job in _listed(batch)[:1] if job.source.path is not None]
         return RayWorkers(self.order(batch), self.slots, tuple(sources), self.say)
 
     def workload(self, batch: Batch) -> Workload:
@@ -119,12 +118,24 @@ class Session:
 
     def run(self, batch: Batch) -> Generator[Event, None, None]:
         """A batch that is made ready, on the workers: the same events as of `batch.run.run`."""
+        jobs = _listed(batch)
         batch.decoder.close()  # the workers have their own
         workers = self._workers(batch)
         workers.paths += tuple(str(root.absolute()) for root in batch.journals)
         with closing(workers):
-            yield from run(batch.jobs, batch.plan, batch.journals, workers, sizes=sizes_of(batch.jobs))
-        sweep({job.output.parent for job in batch.jobs if job.output is not None})
+            yield from run(jobs, batch.plan, batch.journals, workers, sizes=sizes_of(jobs))
+        sweep({job.output.parent for job in jobs if job.output is not None})
+
+
+def _listed(batch: Batch) -> list[Job]:
+    """The jobs of files.
+
+    Raises:
+        UsageError: they are of objects in a store.
+    """
+    if not isinstance(batch.jobs, list) or any(job.source.stored or job.stored for job in batch.jobs):
+        raise UsageError("--ray is for files on a disk that all nodes share", hint="for stores, use --shard")
+    return batch.jobs
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from hatcli.batch.journal import Journal
 from hatcli.batch.outcomes import Outcome
 from hatcli.batch.plan import Job, Plan
 from hatcli.batch.reading import Stamp
+from hatcli.batch.records import Where
 from hatcli.cluster.messages import Ended, Staged
 from hatcli.errors import HatError, OutputError, UsageError
 from hatcli.folder import Folder, FolderGoneError
@@ -41,15 +42,15 @@ class StagingJournal(Journal):
             self._held.close()
             self._held = None
 
-    def is_finished(self, output: Path, source: Path) -> bool:
+    def is_finished(self, output: Where, source: Where) -> bool:
         """The driver has looked."""
         return False
 
-    def was_changed(self, output: Path, source: Path) -> bool:
+    def was_changed(self, output: Where, source: Where) -> bool:
         """The driver has looked."""
         return False
 
-    def has_made(self, output: Path) -> bool:
+    def has_made(self, output: Where) -> bool:
         """The driver will look once more before it gives the name."""
         return True
 
@@ -64,8 +65,8 @@ class StagingJournal(Journal):
 
     def record(
         self,
-        output: Path,
-        source: Path,
+        output: Where,
+        source: Where,
         *,
         origin: Stamp,
         made: Stamp,
@@ -75,10 +76,10 @@ class StagingJournal(Journal):
         """Remember what the driver is to note."""
         self._noted[str(output)] = (origin, made, made_by or {})
 
-    def record_failure(self, output: Path, source: Path, error: Exception) -> None:
+    def record_failure(self, output: Where, source: Where, error: Exception) -> None:
         """The driver notes it."""
 
-    def record_passed(self, output: Path, source: Path, reason: str) -> None:
+    def record_passed(self, output: Where, source: Where, reason: str) -> None:
         """The driver notes it."""
 
     def stage(self, output: Path, temporary: str) -> None:
