@@ -157,6 +157,10 @@ class RayWorkers:
             if isinstance(error.cause, HatError):
                 told = f"node {seat.node.name}: {error.cause.message}"
                 raise type(error.cause)(told, hint=error.cause.hint) from None
+            if seat.stage != "ready":
+                reason = str(error.cause).strip().splitlines()[0][:200]
+                told = f"node {seat.node.name} cannot begin: {reason}"
+                raise HatError(told, hint="run hat doctor there") from error
             raise  # a bug
         except ray.exceptions.RayError as error:
             self._failed_starts += seat.stage != "ready"

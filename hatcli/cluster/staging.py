@@ -17,7 +17,7 @@ from hatcli.batch.journal import Journal
 from hatcli.batch.outcomes import Outcome
 from hatcli.batch.plan import Job, Plan
 from hatcli.batch.reading import Stamp
-from hatcli.batch.records import Where
+from hatcli.batch.stamps import Where
 from hatcli.cluster.messages import Ended, Staged
 from hatcli.errors import HatError, OutputError, UsageError
 from hatcli.folder import Folder, FolderGoneError

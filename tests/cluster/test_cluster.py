@@ -50,7 +50,7 @@ def test_a_node_that_dies_costs_no_picture(
 def test_a_second_driver_is_refused_and_an_interrupted_one_keeps_what_is_finished(
     cluster: clusters.Nodes, tmp_path: Path, weights: Path
 ) -> None:
-    source, out = clusters.pictures(tmp_path / "in", 200, side=64), tmp_path / "out"
+    source, out = clusters.pictures(tmp_path / "in", 3000), tmp_path / "out"
     words = (source, "-o", out, "-n", weights, "--ray", cluster.address)
     run = clusters.start(*words)
     clusters.until(run, lambda: len(clusters.contents(out)) >= 2)
@@ -64,5 +64,5 @@ def test_a_second_driver_is_refused_and_an_interrupted_one_keeps_what_is_finishe
     finished = {Path(event["output"]).name for event in events if event["event"] == "done"}
     assert finished <= set(clusters.contents(out)) == set(clusters.times_made(out))
     assert len(finished) >= len(clusters.contents(out)) - 1  # of one, Ctrl-C may come between its name and its line
-    assert events[-1]["not_started"] == 200 - events[-1]["done"] > 0
+    assert events[-1]["not_started"] == 3000 - events[-1]["done"] > 0
     assert not list(out.glob(".hat-*.part"))

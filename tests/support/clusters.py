@@ -19,6 +19,7 @@ from PIL import Image
 from hatcli.batch.journal_files import NAME
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+os.environ.update(LOOPBACK)  # before anybody imports Ray, which looks at the first but then
 _STORE = 80 << 20  # bytes
 
 
@@ -53,7 +54,6 @@ class Nodes:
 @contextmanager
 def nodes(count: int) -> Iterator[Nodes]:
     """A cluster of so many nodes, the head among them."""
-    os.environ.update(LOOPBACK)
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 1, "object_store_memory": _STORE, "include_dashboard": False}
