@@ -191,8 +191,7 @@ def test_how_long_200_jobs_take_against_the_command_line(tmp_path: Path) -> None
         served = time.monotonic() - began
         sizes = f"memory {server.memory() / 1e6:.0f} MB"
         times = f"alone {alone:.1f} s, served {served:.1f} s, ratio {served / alone:.3f}"
-        sys.stdout.write(f"{times}, {sizes}
-")
+        sys.stdout.write(f"{times}, {sizes}\n")
     assert all(size_of(result) == (512, 512) for result in results)
 
 
