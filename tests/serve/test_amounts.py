@@ -110,9 +110,8 @@ def listen(server: Serving, count: int) -> int:
     with contextlib.ExitStack() as opened:
         for _ in range(count):
             line = opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
-            line.sendall(
-                f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {server.token}\r\n\r\n".encode()
-            )
+            known = f"Host: localhost\r\nAuthorization: Bearer {server.token}"
+            line.sendall(f"GET /api/v1/events HTTP/1.1\r\n{known}\r\n\r\n".encode())
             assert line.recv(4096).startswith(b"HTTP/1.1 200")
         id = server.submit(png()).json["id"]
         server.wait(id)
