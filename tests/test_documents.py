@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.commands import PHOTO
+from support.raws import dng
 from typer.main import get_command
 
 from hatcli.cli import app
@@ -68,6 +69,8 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name).mkdir()
         photo.save(tmp_path / name / "one.png")
         photo.transpose(Image.Transpose.ROTATE_90).save(tmp_path / name / "two.png")
+    (tmp_path / "shots").mkdir()
+    (tmp_path / "shots" / "one.dng").write_bytes(dng(np.full((32, 48, 3), 0.3)))
     (tmp_path / "shards").mkdir()
     with tarfile.open(tmp_path / "shards" / "s.tar", "w") as archive:
         archive.add(tmp_path / "pictures" / "one.png", "one.png")
