@@ -17,9 +17,29 @@ if TYPE_CHECKING:
     from hatcli.serve.client import Client
 
 PANEL = "Server"
-SENT = ("scale", "width", "height", "long_edge", "short_edge", "megapixels", "quality", "lossless", "alpha")
+SENT: tuple[str, ...] = (
+    "scale",
+    "width",
+    "height",
+    "long_edge",
+    "short_edge",
+    "megapixels",
+    "quality",
+    "lossless",
+    "alpha",
+)
 SENT += ("precision", "tile", "tta", "strip_metadata")
-HERE = ("inputs", "more_inputs", "output", "recursive", "follow_links", "suffix", "name", "file_format", "overwrite")
+HERE: tuple[str, ...] = (
+    "inputs",
+    "more_inputs",
+    "output",
+    "recursive",
+    "follow_links",
+    "suffix",
+    "name",
+    "file_format",
+    "overwrite",
+)
 HERE += ("skip_existing", "ignore_free_space", "max_megapixels", "as_json", "fail_fast", "writers")
 
 
