@@ -319,3 +319,20 @@ def test_ctrl_c_writes_the_manifest_and_lets_the_next_run_begin_at_once(store: A
     assert not [key for key in keys(store) if "owner" in key]
     code, told = status(OUT)
     assert (code, told["done"], told["missing"]) == (1, len(results(store)), 60 - len(results(store)))
+
+
+def test_two_drivers_on_one_output_make_every_picture_once(store: Any, weights: Path, tmp_path: Path) -> None:
+    fill(store, 25)
+    words = [sys.executable, "-m", "hatcli", "upscale", IN, "-o", OUT, "-n", str(weights), "--json", "--cpu"]
+    drivers = [
+        subprocess.Popen(words, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
+    ]
+    told = [driver.communicate() for driver in drivers]
+    codes = sorted(driver.returncode for driver in drivers)
+    assert codes in ([0, 0], [0, 2], [2, 2]), told
+    if 2 in codes:
+        assert any(b"another run writes to" in errors for _, errors in told)
+    done = [json.loads(line)["input"] for lines, _ in told for line in lines.splitlines() if b'"done", ' in line]
+    assert len(done) == len(set(done)), "made once"
+    assert hat(IN, "-o", OUT, "-n", weights).exit_code == 0
+    assert results(store) == expected(tmp_path, weights, 25)
