@@ -114,6 +114,10 @@ def test_a_prefix_becomes_what_a_folder_becomes_and_is_resumed(store: Any, weigh
     store.put_object(Bucket=BUCKET, Key="in/002.png", Body=stores.png(77))
     assert (status(OUT)[0], status(OUT)[1]["missing_outputs"]) == (1, ["001_x2.png"])
     assert sorted(ended(*command)) == ["done"] * 2 + ["skipped"] * 4
+    store.delete_object(Bucket=BUCKET, Key="in/003.png")
+    store.delete_object(Bucket=BUCKET, Key="out/003_x2.png")
+    assert status(OUT)[0] == 1
+    assert ended(*command) == ["skipped"] * 5
     left = [key for key in keys(store, "out/.hat-manifest/") if not re.search(r"/shard-1-of-1/\d{6}\.jsonl$", key)]
     assert left == [], "neither a probe nor an owner stays"
 
