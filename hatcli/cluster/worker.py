@@ -50,7 +50,7 @@ class Worker:
             torch.set_num_threads(order.threads)
         self.choice = _choice(order)
         self._upscaler = Upscaler(opened(order.weights), choice=self.choice, settings=_settings(order, self.choice))
-        self._decoder = DecoderProcess(max_pixels=order.plan.max_pixels)
+        self._decoder = DecoderProcess(max_pixels=order.plan.max_pixels, options=order.plan.decoding)
         self._decoder.start()
         self._feeds: dict[int, Feed] = {}
         self._tasks: dict[Path, Task] = {}

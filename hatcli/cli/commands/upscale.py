@@ -15,13 +15,13 @@ from hatcli.cli.shared.fetching import open_model
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.option_groups import Talk
 from hatcli.cli.shared.program import ARGUMENTS
+from hatcli.cli.shared.remote_options import Remote
 from hatcli.cli.shared.upscale_options import Cluster, Content, Course, Files, RunningOnSeveral, Size, plan_of
 
 if TYPE_CHECKING:
     from hatcli.batch.batch import Batch
     from hatcli.batch.inputs import Found
     from hatcli.cli.views.runs import View
-    from hatcli.cluster.session import Session
 
 
 @command
@@ -37,6 +37,7 @@ def upscale(
     content: Content,
     course: Course,
     cluster: Cluster,
+    remote: Remote,
     talk: Talk,
 ) -> None:
     """Enlarge pictures.
@@ -49,6 +50,8 @@ def upscale(
     files.check()
     console = course.console(talk, files)
     shard = course.shard()
+    cluster.check(server=remote.server)
+    asked = remote.parameters(model, files, size, content, running, course)
 
     from hatcli.batch.decoder import DecoderProcess
 
@@ -61,7 +64,7 @@ def upscale(
         from hatcli.batch.places.settle import settle_stored
         from hatcli.cli.views.json_lines import JsonLines
         from hatcli.cli.views.people import People
-        from hatcli.cli.views.runs import show_dry_run
+        from hatcli.cli.views.runs import show_dry_run, show_run
         from hatcli.models.opening import AUTO
         from hatcli.upscaling.upscaler import Upscaler
 
@@ -69,11 +72,10 @@ def upscale(
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
         found = files.find(naming, look=decoder.look)
         session = joined(cluster, running, console, opened)
-        choices = (
-            running.choices() if session is None else [session.choice(running.asked_precision, here=course.dry_run)]
-        )
-        factors = [] if model == AUTO else wanted_factors(plan.target, found, decoder.look)
-        networks = open_model(model, factors, console, offline=offline)
+        choices = [session.choice(running.asked_precision, here=course.dry_run)] if session else running.choices()
+        named = AUTO if remote.server else model  # the server has it, and knows it by name
+        factors = [] if named == AUTO else wanted_factors(plan.target, found, decoder.look)
+        networks = open_model(named, factors, console, offline=offline)
         upscaler = Upscaler(networks, choice=choices[0], settings=settings)
         if files.has_urls():
             batch = settle_stored(
@@ -90,11 +92,13 @@ def upscale(
                 is_noted=not course.dry_run,
             )
         else:
-            named = files.named
-            batch = settle(found, files.output, naming, plan, networks, upscaler, decoder, shard=shard, named=named)
+            typed = files.named
+            batch = settle(found, files.output, naming, plan, networks, upscaler, decoder, shard=shard, named=typed)
         tell_found(batch.found, console)
         lines: list[View] = [JsonLines()] if course.as_json else []
-        if len(choices) > 1:
+        if remote.server:
+            batch = remote.on_server(batch)
+        elif len(choices) > 1:
             files.check_several()
             batch = replace(batch, devices=tuple(str(choice.device) for choice in choices))
         if session is not None:
@@ -105,7 +109,13 @@ def upscale(
             for note in make_ready(batch, opened, files):
                 console.say(f"note: {show(note)}")
             bars = opened.enter_context(console.bars(len(batch.jobs)))
-            code = run(batch, [People(console, bars), *lines], context.meta[ARGUMENTS], session)
+            views = [People(console, bars), *lines]
+            if remote.server:
+                code = show_run(batch, views, remote.events(batch, asked))
+            elif session is not None:
+                code = show_run(batch, views, session.run(batch))
+            else:
+                code = run(batch, views, context.meta[ARGUMENTS])
     if code:
         raise typer.Exit(code)
 
@@ -119,12 +129,10 @@ def make_ready(batch: Batch, opened: ExitStack, files: Files) -> list[str]:
     return batches.make_ready(batch, opened, ignore_free_space=files.ignore_free_space)
 
 
-def run(batch: Batch, views: list[View], arguments: list[str], session: Session | None) -> int:
-    """Run here, on several devices or on a cluster, and show it; the exit code."""
+def run(batch: Batch, views: list[View], arguments: list[str]) -> int:
+    """Run here, or on several devices, and show it; the exit code."""
     from hatcli.cli.views.runs import show_run
 
-    if session is not None:
-        return show_run(batch, views, session.run(batch))
     if not batch.devices:
         return show_run(batch, views)
     from hatcli.cli.shared.device_processes import run_on

@@ -19,7 +19,6 @@ def joined(cluster: Cluster, running: Running, console: Console, opened: ExitSta
     Raises:
         UsageError: it cannot be had.
     """
-    cluster.check()
     if cluster.ray is None:
         return None
     from hatcli.cluster import session

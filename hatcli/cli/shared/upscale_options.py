@@ -223,8 +223,14 @@ class Cluster:
     ray: options.Ray = None
     workers: options.Workers = None
 
-    def check(self) -> None:
-        """Refuse what makes no sense alone."""
+    def check(self, *, server: str | None) -> None:
+        """Refuse what makes no sense alone, or together.
+
+        Args:
+            server: as in `--server`.
+        """
+        if self.ray is not None and server:
+            raise UsageError("--ray and --server contradict each other", hint="give one of them")
         if self.workers is not None and self.ray is None:
             raise UsageError("--workers is for --ray", hint="add --ray auto")
 
