@@ -97,6 +97,7 @@ class Session:
 
     def workload(self, batch: Batch) -> Workload:
         """What a run over these pictures would be; they are added one by one."""
+        self.check(batch)
         order = self.order(batch)
 
         def calibrated(paths: list[str], containers: list[str]) -> Service | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hatcli.batch.batch import Batch
     from hatcli.batch.inputs import Found
     from hatcli.cli.views.runs import View
+    from hatcli.cluster.session import Session
 
 
 @command
@@ -101,29 +102,25 @@ def upscale(
         elif len(choices) > 1:
             files.check_several()
             batch = replace(batch, devices=tuple(str(choice.device) for choice in choices))
-        if session is not None:
-            session.check(batch)
         if course.dry_run:
             code = show_dry_run(batch, [People(console, Bars(None, 0)), *lines], session)
         else:
-            for note in make_ready(batch, opened, files):
+            for note in make_ready(batch, opened, files, session):
                 console.say(f"note: {show(note)}")
             bars = opened.enter_context(console.bars(len(batch.jobs)))
             views = [People(console, bars), *lines]
-            if remote.server:
-                code = show_run(batch, views, remote.events(batch, asked))
-            elif session is not None:
-                code = show_run(batch, views, session.run(batch))
-            else:
-                code = run(batch, views, context.meta[ARGUMENTS])
+            events = remote.events(batch, asked) if remote.server else session.run(batch) if session else None
+            code = show_run(batch, views, events) if events else run(batch, views, context.meta[ARGUMENTS])
     if code:
         raise typer.Exit(code)
 
 
-def make_ready(batch: Batch, opened: ExitStack, files: Files) -> list[str]:
+def make_ready(batch: Batch, opened: ExitStack, files: Files, session: Session | None) -> list[str]:
     """What must hold, and what may go wrong; where several processes will run, each opens its own journals."""
     from hatcli.batch import batch as batches
 
+    if session is not None:
+        session.check(batch)
     if batch.devices:
         return batches.check_ready(batch, ignore_free_space=files.ignore_free_space)
     return batches.make_ready(batch, opened, ignore_free_space=files.ignore_free_space)
