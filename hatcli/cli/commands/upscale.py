@@ -55,6 +55,7 @@ def upscale(
         decoder.start()  # it gets ready while PyTorch is imported here
 
         from hatcli.batch.batch import settle, wanted_factors
+        from hatcli.batch.places.settle import settle_stored
         from hatcli.cli.views.json_lines import JsonLines
         from hatcli.cli.views.people import People
         from hatcli.cli.views.runs import show_dry_run
@@ -68,8 +69,24 @@ def upscale(
         factors = [] if model == AUTO else wanted_factors(plan.target, found, decoder.look)
         networks = open_model(model, factors, console, offline=offline)
         upscaler = Upscaler(networks, choice=choices[0], settings=settings)
-        batch = settle(found, files.output, naming, plan, networks, upscaler, decoder, shard=shard, named=files.named)
-        tell_found(found, console)
+        if files.has_urls():
+            batch = settle_stored(
+                files.named,
+                files.output,
+                naming,
+                plan,
+                networks,
+                upscaler,
+                decoder,
+                shard=shard,
+                recursive=files.recursive,
+                found=found,
+                is_noted=not course.dry_run,
+            )
+        else:
+            named = files.named
+            batch = settle(found, files.output, naming, plan, networks, upscaler, decoder, shard=shard, named=named)
+        tell_found(batch.found, console)
         lines: list[View] = [JsonLines()] if course.as_json else []
         if len(choices) > 1:
             files.check_several()
