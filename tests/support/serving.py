@@ -96,7 +96,7 @@ class Serving:
     def ask(
         self,
         method: str,
-        path: str,
+        address: str,
         body: Any = None,
         headers: dict[str, str] | None = None,
         *,
@@ -106,7 +106,7 @@ class Serving:
         """A request as a program makes it; a header given as an empty text is left out."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         known = {"Authorization": f"Bearer {self.token}", "X-Hat": "1", **(headers or {})}
-        target = f"{path}?{urlencode(query)}" if query else path
+        target = f"{address}?{urlencode(query)}" if query else address
         try:
             connection.request(method, target, body, {name: value for name, value in known.items() if value})
             answer = connection.getresponse()
