@@ -69,6 +69,7 @@ class Journal(Records):
         self._settings, self._weights_for, self._shard = settings, weights_for, shard
         self._run = digest_of(settings)
         self._file: Log | None = None
+        self._unseen: set[str] | None = None  # what was expected once, and has not been found yet
         self._lock = threading.Lock()
         super().__init__(root)
 
@@ -104,9 +105,7 @@ class Journal(Records):
         """
         keys = dict.fromkeys(self._key(output) for output in outputs)
         told = {"run": self._run, "inputs": inputs}
-        gone = []
-        if self._shard.is_whole:
-            gone = [key for key, (_, named) in self._expected.items() if named == inputs and key not in keys]
+        gone = sorted(self._expected_of(inputs) - keys.keys())
         self._append_all(
             [
                 {"begun": str(self._shard), "found": found, "pictures": len(keys), **told},
@@ -119,12 +118,28 @@ class Journal(Records):
 
     def expect(self, outputs: Iterable[Where], *, inputs: str) -> None:
         """Note some of what a run will make, before all of it is known."""
-        self._append_all(self._expectations([self._key(output) for output in outputs], inputs))
+        keys = [self._key(output) for output in outputs]
+        if self._unseen is None:
+            self._unseen = self._expected_of(inputs)
+        self._unseen.difference_update(keys)
+        self._append_all(self._expectations(keys, inputs))
 
     def found(self, found: int, *, pictures: int, inputs: str) -> None:
         """Note, once it is known, how many pictures there are: in all parts, and in the one that is worked on."""
         told = {"run": self._run, "inputs": inputs}
-        self._append_all([{"begun": str(self._shard), "found": found, "pictures": pictures, **told}])
+        gone = sorted(self._unseen or ())
+        self._append_all(
+            [
+                {"begun": str(self._shard), "found": found, "pictures": pictures, **told},
+                *({"gone": names} for names in _chunks(gone)),
+            ]
+        )
+
+    def _expected_of(self, inputs: str) -> set[str]:
+        """What the same inputs gave once; only a run over all of them can tell what they do not give any more."""
+        if not self._shard.is_whole:
+            return set()
+        return {key for key, (_, named) in self._expected.items() if named == inputs}
 
     def _expectations(self, keys: Iterable[str], inputs: str) -> list[dict[str, Any]]:
         new = [key for key in keys if self._expected.get(key) != (self._run, inputs)]

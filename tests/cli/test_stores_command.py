@@ -114,6 +114,10 @@ def test_a_prefix_becomes_what_a_folder_becomes_and_is_resumed(store: Any, weigh
     store.put_object(Bucket=BUCKET, Key="in/002.png", Body=stores.png(77))
     assert (status(OUT)[0], status(OUT)[1]["missing_outputs"]) == (1, ["001_x2.png"])
     assert sorted(ended(*command)) == ["done"] * 2 + ["skipped"] * 4
+    store.delete_object(Bucket=BUCKET, Key="in/003.png")
+    store.delete_object(Bucket=BUCKET, Key="out/003_x2.png")
+    assert status(OUT)[0] == 1
+    assert ended(*command) == ["skipped"] * 5
     left = [key for key in keys(store, "out/.hat-manifest/") if not re.search(r"/shard-1-of-1/\d{6}\.jsonl$", key)]
     assert left == [], "neither a probe nor an owner stays"
 
@@ -319,3 +323,20 @@ def test_ctrl_c_writes_the_manifest_and_lets_the_next_run_begin_at_once(store: A
     assert not [key for key in keys(store) if "owner" in key]
     code, told = status(OUT)
     assert (code, told["done"], told["missing"]) == (1, len(results(store)), 60 - len(results(store)))
+
+
+def test_two_drivers_on_one_output_make_every_picture_once(store: Any, weights: Path, tmp_path: Path) -> None:
+    fill(store, 25)
+    words = [sys.executable, "-m", "hatcli", "upscale", IN, "-o", OUT, "-n", str(weights), "--json", "--cpu"]
+    drivers = [
+        subprocess.Popen(words, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
+    ]
+    told = [driver.communicate() for driver in drivers]
+    codes = sorted(driver.returncode for driver in drivers)
+    assert codes in ([0, 0], [0, 2], [2, 2]), told
+    if 2 in codes:
+        assert any(b"another run writes to" in errors for _, errors in told)
+    done = [json.loads(line)["input"] for lines, _ in told for line in lines.splitlines() if b'"done", ' in line]
+    assert len(done) == len(set(done)), "made once"
+    assert hat(IN, "-o", OUT, "-n", weights).exit_code == 0
+    assert results(store) == expected(tmp_path, weights, 25)

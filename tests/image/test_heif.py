@@ -13,6 +13,7 @@ from PIL import Image
 from support.pictures import corners, picture, ramp, rgb_profile
 from support.readers import exiftool_tags, said_by, vips_samples
 
+from hatcli.errors import OutputError
 from hatcli.image import decode, encode, profiles
 from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
@@ -137,6 +138,30 @@ def test_sixteen_bits_are_written_as_ten_and_it_is_said(tmp_path: Path) -> None:
     again = decode.read(tmp_path / "a.heic")
     assert again.bits == 16
     assert exiftool_tags(tmp_path / "a.heic")["BitDepthLuma"] == 10
+
+
+def test_large_pictures_are_cut_into_tiles_that_every_reader_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hatcli.image.codecs import heif
+
+    monkeypatch.setattr(heif, "_TILE", 64)
+    made = Picture(ramp(100, 150))
+    encode.write(made, tmp_path / "a.heic", overwrite=False)
+    file = pillow_heif.open_heif((tmp_path / "a.heic").read_bytes())
+    assert (file.info["tiling"]["num_columns"], file.info["tiling"]["num_rows"]) == (3, 2)
+    said_by("heif-convert", tmp_path / "a.heic", tmp_path / "b.png")
+    seen = vips_samples(tmp_path / "b.png", tmp_path)
+    assert np.abs(seen.astype(int) - made.pixels).mean() < 4
+    assert np.abs(decode.read(tmp_path / "a.heic").pixels.astype(int) - made.pixels).mean() < 4
+
+
+def test_transparency_too_large_for_readers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hatcli.image.codecs import heif
+
+    monkeypatch.setattr(heif, "_MOST_AT_ONCE", 1000)
+    with pytest.raises(OutputError, match="too large for HEIC"):
+        encode.encode(picture(alpha=True, size=(64, 96)), format="HEIF")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (7, 65)])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 import secrets
@@ -44,7 +45,7 @@ class Owner:
     def __init__(self, place: StorePlace, shard: Shard) -> None:
         self._place, self._shard = place, shard
         self._key = place.key_of(f"{HIDDEN}/owner-{shard.number}-of-{shard.count}.json")
-        self._token, self._beats = secrets.token_hex(8), 0
+        self._token, self._beats, self._machine = secrets.token_hex(8), 0, machine()
         for key, other in owners(place):
             if other.overlaps(shard):
                 self._refuse_living(key, other)
@@ -77,7 +78,7 @@ class Owner:
     def _content(self) -> bytes:
         self._beats += 1
         process = psutil.Process()
-        told = {"token": self._token, "beats": self._beats, "machine": machine(), "process": process.pid}
+        told = {"token": self._token, "beats": self._beats, "machine": self._machine, "process": process.pid}
         return json.dumps({**told, "since": process.create_time()}).encode("ascii")
 
     def _is_ours(self) -> bool:
@@ -124,10 +125,13 @@ def _all(place: StorePlace) -> list[tuple[Stored, Shard]]:
 
 
 def machine() -> str:
-    """What tells this machine, since its last start, from others."""
-    return hashlib.sha256(f"{platform.node()} {uuid.getnode()} {int(psutil.boot_time()) // 60}".encode()).hexdigest()[
-        :16
-    ]
+    """What tells this machine, since its last start, from others; containers that see other processes are others."""
+    try:
+        processes = os.readlink("/proc/self/ns/pid")  # noqa: PTH115  (no file is meant)
+    except OSError:
+        processes = ""
+    told = f"{platform.node()} {uuid.getnode()} {int(psutil.boot_time()) // 60} {processes}"
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _is_dead(place: StorePlace, key: str) -> bool:

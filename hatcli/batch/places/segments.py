@@ -38,6 +38,7 @@ class Segments:
         self._place, self._folder = place, f"{HIDDEN}/shard-{shard.number}-of-{shard.count}"
         self._next = 1 + max((_number(name) for name in _names(place, self._folder)), default=0)
         self._lines: list[str] = []
+        self._waiting = 0  # bytes of them
         self._failure: HatError | None = None
         self._lock, self._sending = threading.Lock(), threading.Lock()
         self._ended = threading.Event()
@@ -62,7 +63,8 @@ class Segments:
         """
         with self._lock:
             self._lines.append(text)
-            is_full = sum(map(len, self._lines)) > _LARGEST if len(self._lines) % 256 == 0 else False
+            self._waiting += len(text)
+            is_full = self._waiting > _LARGEST
         if self._failure is not None:
             raise self._failure
         if is_full:
@@ -82,6 +84,7 @@ class Segments:
                 break
             with self._lock:
                 del self._lines[:count]
+                self._waiting -= len(text)
 
     def mend(self) -> None:
         """Nothing here is ever torn."""
