@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from hatcli.errors import UsageError
 
 AUTO, LOCAL = "auto", "local"
 _STORE = 128 << 20  # bytes of shared memory for Ray's objects: weights on their way; pictures never go through it
+_PATIENCE = 10.0  # seconds
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -40,6 +42,8 @@ def connected(address: str) -> Iterator[None]:
     if "://" in address:
         raise UsageError(f"--ray {address} is not an address of a head node", hint="such as 10.0.0.1:6379, or auto")
     running = _running(address)
+    if running not in (None, AUTO):
+        _refuse_nobody(address)
     os.environ.update(_QUIET if running else {**_QUIET, **_LOOPBACK})
     import ray
     from ray._private import worker
@@ -60,6 +64,18 @@ def connected(address: str) -> Iterator[None]:
     finally:
         ray.shutdown()
         _restore(handlers)
+
+
+def _refuse_nobody(address: str) -> None:
+    """Refuse an address where nobody listens: Ray would wait for it, and say so at length."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE):
+            return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        hint = "write host:port of a head node that runs; `--ray local` starts one here"
+        raise UsageError(f"no Ray cluster at {address}: {reason}", hint=hint) from error
 
 
 def _running(address: str) -> str | None:
