@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +21,7 @@ from hatcli.upscaling.upscaler import Upscaler
 
 
 def run(
-    jobs: list[Job],
+    jobs: Iterable[Job],
     upscaler: Upscaler,
     plan: Plan,
     *,
@@ -40,19 +40,20 @@ def run(
         decoder: who decodes, closed at the end; None: this process.
     """
     bugs = BugReport()
-    intake = Intake(jobs, plan, journals or {}, decoder or DecoderHere(max_pixels=plan.max_pixels), bugs)
+    journals = {} if journals is None else journals
+    intake = Intake(jobs, plan, journals, decoder or DecoderHere(max_pixels=plan.max_pixels), bugs)
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(plan.writers, "write") as threads:
         writers = Writers(threads, plan, intake.journals, bugs)
         try:
             reader_done = reader.submit(intake.read_all, intake.read_stdin())
-            yield from _noted(_until_failure(_enlarge_all(intake, upscaler, writers), plan), intake.journals)
+            yield from noted(until_failure(_enlarge_all(intake, upscaler, writers), plan), intake.journals)
             intake.queue.stop()
-            yield from _noted(writers.finished(all_of_them=True), intake.journals)
+            yield from noted(writers.finished(all_of_them=True), intake.journals)
         except GeneratorExit:
             raise
         except BaseException:
             intake.queue.stop()
-            yield from _noted(writers.finished(all_of_them=True), intake.journals)
+            yield from noted(writers.finished(all_of_them=True), intake.journals)
             raise
         finally:
             intake.queue.stop()
@@ -78,7 +79,7 @@ def deliver(events: Generator[Event, None, None], tell: Callable[[Event], None])
             events.close()
 
 
-def _until_failure(events: Iterator[Event], plan: Plan) -> Iterator[Event]:
+def until_failure(events: Iterable[Event], plan: Plan) -> Iterator[Event]:
     """The events up to a failure after which the others make no sense."""
     for event in events:
         yield event
@@ -86,7 +87,7 @@ def _until_failure(events: Iterator[Event], plan: Plan) -> Iterator[Event]:
             return
 
 
-def _noted(events: Iterator[Event], journals: Mapping[Path, Journal]) -> Iterator[Event]:
+def noted(events: Iterable[Event], journals: Mapping[Path, Journal]) -> Iterator[Event]:
     """The events, with those noted in the journals that made nothing; results were noted when they were written."""
     for event in events:
         if isinstance(event, Outcome) and event.status != "done":
@@ -98,12 +99,13 @@ def _noted(events: Iterator[Event], journals: Mapping[Path, Journal]) -> Iterato
 def _note(outcome: Outcome, journals: Mapping[Path, Journal]) -> None:
     job = outcome.job
     journal = journals.get(job.root) if job.root is not None else None
-    if journal is None or job.output is None or job.source.path is None:
+    result, source = job.result, job.source.origin
+    if journal is None or result is None or source is None:
         return
     if outcome.error is not None:
-        journal.record_failure(job.output, job.source.path, outcome.error)
+        journal.record_failure(result, source, outcome.error)
     elif outcome.reason is not None and outcome.reason != FINISHED:
-        journal.record_passed(job.output, job.source.path, outcome.reason)
+        journal.record_passed(result, source, outcome.reason)
 
 
 def _enlarge_all(intake: Intake, upscaler: Upscaler, writers: Writers) -> Iterator[Event]:

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING
 import typer
 
 from hatcli.cli.shared import options
+from hatcli.cli.shared.clusters import joined
 from hatcli.cli.shared.console import Bars, Console, command, show
 from hatcli.cli.shared.fetching import open_model
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.option_groups import Talk
 from hatcli.cli.shared.program import ARGUMENTS
-from hatcli.cli.shared.upscale_options import Content, Course, Files, RunningOnSeveral, Size, plan_of
+from hatcli.cli.shared.remote_options import Remote
+from hatcli.cli.shared.upscale_options import Cluster, Content, Course, Files, RunningOnSeveral, Size, plan_of
 
 if TYPE_CHECKING:
     from hatcli.batch.batch import Batch
     from hatcli.batch.inputs import Found
     from hatcli.cli.views.runs import View
+    from hatcli.cluster.session import Session
 
 
 @command
@@ -34,6 +37,8 @@ def upscale(
     running: RunningOnSeveral,
     content: Content,
     course: Course,
+    cluster: Cluster,
+    remote: Remote,
     talk: Talk,
 ) -> None:
     """Enlarge pictures.
@@ -46,6 +51,8 @@ def upscale(
     files.check()
     console = course.console(talk, files)
     shard = course.shard()
+    cluster.check(server=remote.server)
+    asked = remote.parameters(model, files, size, content, running, course)
 
     from hatcli.batch.decoder import DecoderProcess
 
@@ -55,40 +62,65 @@ def upscale(
         decoder.start()  # it gets ready while PyTorch is imported here
 
         from hatcli.batch.batch import settle, wanted_factors
+        from hatcli.batch.places.settle import settle_stored
         from hatcli.cli.views.json_lines import JsonLines
         from hatcli.cli.views.people import People
-        from hatcli.cli.views.runs import show_dry_run
+        from hatcli.cli.views.runs import show_dry_run, show_run
         from hatcli.models.opening import AUTO
         from hatcli.upscaling.upscaler import Upscaler
 
         plan, naming = plan_of(files, size, content, course), files.naming()
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
         found = files.find(naming, look=decoder.look)
-        choices = running.choices()
-        factors = [] if model == AUTO else wanted_factors(plan.target, found, decoder.look)
-        networks = open_model(model, factors, console, offline=offline)
+        session = joined(cluster, running, console, opened)
+        choices = [session.choice(running.asked_precision, here=course.dry_run)] if session else running.choices()
+        named = AUTO if remote.server else model  # the server has it, and knows it by name
+        factors = [] if named == AUTO else wanted_factors(plan.target, found, decoder.look)
+        networks = open_model(named, factors, console, offline=offline)
         upscaler = Upscaler(networks, choice=choices[0], settings=settings)
-        batch = settle(found, files.output, naming, plan, networks, upscaler, decoder, shard=shard, named=files.named)
-        tell_found(found, console)
+        if files.has_urls():
+            batch = settle_stored(
+                files.named,
+                files.output,
+                naming,
+                plan,
+                networks,
+                upscaler,
+                decoder,
+                shard=shard,
+                recursive=files.recursive,
+                found=found,
+                is_noted=not course.dry_run,
+            )
+        else:
+            typed = files.named
+            batch = settle(found, files.output, naming, plan, networks, upscaler, decoder, shard=shard, named=typed)
+        tell_found(batch.found, console)
         lines: list[View] = [JsonLines()] if course.as_json else []
-        if len(choices) > 1:
+        if remote.server:
+            batch = remote.on_server(batch)
+        elif len(choices) > 1:
             files.check_several()
             batch = replace(batch, devices=tuple(str(choice.device) for choice in choices))
         if course.dry_run:
-            code = show_dry_run(batch, [People(console, Bars(None, 0)), *lines])
+            code = show_dry_run(batch, [People(console, Bars(None, 0)), *lines], session)
         else:
-            for note in make_ready(batch, opened, files):
+            for note in make_ready(batch, opened, files, session):
                 console.say(f"note: {show(note)}")
             bars = opened.enter_context(console.bars(len(batch.jobs)))
-            code = run(batch, [People(console, bars), *lines], context.meta[ARGUMENTS])
+            views = [People(console, bars), *lines]
+            events = remote.events(batch, asked) if remote.server else session.run(batch) if session else None
+            code = show_run(batch, views, events) if events else run(batch, views, context.meta[ARGUMENTS])
     if code:
         raise typer.Exit(code)
 
 
-def make_ready(batch: Batch, opened: ExitStack, files: Files) -> list[str]:
+def make_ready(batch: Batch, opened: ExitStack, files: Files, session: Session | None) -> list[str]:
     """What must hold, and what may go wrong; where several processes will run, each opens its own journals."""
     from hatcli.batch import batch as batches
 
+    if session is not None:
+        session.check(batch)
     if batch.devices:
         return batches.check_ready(batch, ignore_free_space=files.ignore_free_space)
     return batches.make_ready(batch, opened, ignore_free_space=files.ignore_free_space)

@@ -63,6 +63,16 @@ class Files:
         """Refuse what only one process can read or write."""
         if STDOUT in self.named or self.output == STDOUT:
             raise UsageError("several devices need files, not stdin or stdout", hint="name one device")
+        if self.has_urls():
+            raise UsageError(
+                "several devices share folders, not stores", hint="begin one run for each, with --shard 1/2 and 2/2"
+            )
+
+    def has_urls(self) -> bool:
+        """Whether anything named is no file or folder of this machine."""
+        from hatcli.batch.places.address import is_url
+
+        return any(is_url(name) for name in (*self.named, self.output or ""))
 
     def format(self) -> str | None:
         """An encoder's name; None for `same`."""
@@ -85,14 +95,18 @@ class Files:
         return Naming(suffix=self.suffix, name=self.name, format=self.format())
 
     def find(self, naming: Naming, *, look: LookAt) -> Found:
-        """The pictures that are named."""
+        """The pictures that are named; those at URLs are found later, while others are enlarged."""
         from hatcli.batch import inputs
+        from hatcli.batch.places.address import is_url
 
+        named = [name for name in self.named if not is_url(name)]
+        if not named:
+            return inputs.Found()
         return inputs.find(
-            self.named,
+            named,
             recursive=self.recursive,
             naming=naming,
-            output=self.folder,
+            output=None if self.output is not None and is_url(self.output) else self.folder,
             follow_links=self.follow_links,
             look=look,
         )
@@ -200,6 +214,25 @@ class Course:
         if self.as_json and files.output == STDOUT:
             raise UsageError("--json and the picture cannot both go to stdout", hint="write the picture to a file")
         return Console(quiet=talk.quiet or files.output == STDOUT, verbose=talk.verbose, progress=not talk.no_progress)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Which machines work."""
+
+    ray: options.Ray = None
+    workers: options.Workers = None
+
+    def check(self, *, server: str | None) -> None:
+        """Refuse what makes no sense alone, or together.
+
+        Args:
+            server: as in `--server`.
+        """
+        if self.ray is not None and server:
+            raise UsageError("--ray and --server contradict each other", hint="give one of them")
+        if self.workers is not None and self.ray is None:
+            raise UsageError("--workers is for --ray", hint="add --ray auto")
 
 
 def plan_of(files: Files, size: Size, content: Content, course: Course) -> Plan:

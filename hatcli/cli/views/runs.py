@@ -13,6 +13,8 @@ from hatcli.errors import HatError, InputError
 if TYPE_CHECKING:
     from hatcli.batch.batch import Batch
     from hatcli.batch.outcomes import Event, Foresight, Tally
+    from hatcli.cluster.forecast import ClusterEstimate
+    from hatcli.cluster.session import Session
     from hatcli.models.opening import Model
 
 
@@ -21,13 +23,14 @@ class Beginning:
     """What is said before the first picture.
 
     Attributes:
+        pictures: None where they are still being listed.
         model: what `-n` means: a model's name, or `auto`.
         usual: the model for clean pictures.
         sister: the one `auto` has for others, or None.
         notes: what should be known of it, a sentence each.
     """
 
-    pictures: int
+    pictures: int | None
     model: str
     usual: Model
     sister: Model | None
@@ -56,6 +59,9 @@ class View(Protocol):
     def end_dry_run(self, batch: Batch, tally: Tally) -> None:
         """After the last picture of a dry run."""
 
+    def tell_cluster(self, estimate: ClusterEstimate) -> None:
+        """What a run on the cluster would take, after the end of a dry run."""
+
 
 def show_run(batch: Batch, views: Sequence[View], events: Generator[Event, None, None] | None = None) -> int:
     """Run and show it; the exit code.
@@ -79,17 +85,27 @@ def show_run(batch: Batch, views: Sequence[View], events: Generator[Event, None,
     return tally.exit_code(len(batch.jobs))
 
 
-def show_dry_run(batch: Batch, views: Sequence[View]) -> int:
-    """Show what a run would do; the exit code."""
+def show_dry_run(batch: Batch, views: Sequence[View], session: Session | None = None) -> int:
+    """Show what a run would do; the exit code.
+
+    Args:
+        session: the cluster that would do it; None: this machine.
+    """
     from hatcli.batch.dry_run import foresee
     from hatcli.batch.outcomes import Tally
 
     tally = Tally()
+    workload = None if session is None else session.workload(batch)
     _begin(batch, tally, views)
     for event in foresee(batch):
         _tell(event, tally, views)
+        if workload is not None:
+            workload.add(event)
     for view in views:
         view.end_dry_run(batch, tally)
+    if workload is not None and (estimate := workload.estimate()) is not None:
+        for view in views:
+            view.tell_cluster(estimate)
     return tally.exit_code(len(batch.jobs))
 
 
@@ -118,7 +134,7 @@ def _beginning(batch: Batch) -> Beginning:
     usual = opened.usual(scale) if isinstance(opened, Auto) else opened
     reached = math.prod(passes_for(scale, usual)) if scale else 0
     return Beginning(
-        pictures=len(batch.jobs),
+        pictures=len(batch.jobs) if isinstance(batch.jobs, list) else None,
         model=opened.name,
         usual=usual,
         sister=opened.sister(scale) if isinstance(opened, Auto) else None,
