@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 import typer
 
 from hatcli.cli.shared import options
+from hatcli.cli.shared.clusters import joined
 from hatcli.cli.shared.console import Bars, Console, command, show
 from hatcli.cli.shared.fetching import open_model
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.option_groups import Talk
 from hatcli.cli.shared.program import ARGUMENTS
 from hatcli.cli.shared.remote_options import Remote
-from hatcli.cli.shared.upscale_options import Content, Course, Files, RunningOnSeveral, Size, plan_of
+from hatcli.cli.shared.upscale_options import Cluster, Content, Course, Files, RunningOnSeveral, Size, plan_of
 
 if TYPE_CHECKING:
     from hatcli.batch.batch import Batch
     from hatcli.batch.inputs import Found
     from hatcli.cli.views.runs import View
+    from hatcli.cluster.session import Session
 
 
 @command
@@ -35,6 +37,7 @@ def upscale(
     running: RunningOnSeveral,
     content: Content,
     course: Course,
+    cluster: Cluster,
     remote: Remote,
     talk: Talk,
 ) -> None:
@@ -48,6 +51,7 @@ def upscale(
     files.check()
     console = course.console(talk, files)
     shard = course.shard()
+    cluster.check(server=remote.server)
     asked = remote.parameters(model, files, size, content, running, course)
 
     from hatcli.batch.decoder import DecoderProcess
@@ -68,7 +72,8 @@ def upscale(
         plan, naming = plan_of(files, size, content, course), files.naming()
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
         found = files.find(naming, look=decoder.look)
-        choices = running.choices()
+        session = joined(cluster, running, console, opened)
+        choices = [session.choice(running.asked_precision, here=course.dry_run)] if session else running.choices()
         named = AUTO if remote.server else model  # the server has it, and knows it by name
         factors = [] if named == AUTO else wanted_factors(plan.target, found, decoder.look)
         networks = open_model(named, factors, console, offline=offline)
@@ -98,25 +103,24 @@ def upscale(
             files.check_several()
             batch = replace(batch, devices=tuple(str(choice.device) for choice in choices))
         if course.dry_run:
-            code = show_dry_run(batch, [People(console, Bars(None, 0)), *lines])
+            code = show_dry_run(batch, [People(console, Bars(None, 0)), *lines], session)
         else:
-            for note in make_ready(batch, opened, files):
+            for note in make_ready(batch, opened, files, session):
                 console.say(f"note: {show(note)}")
             bars = opened.enter_context(console.bars(len(batch.jobs)))
             views = [People(console, bars), *lines]
-            code = (
-                show_run(batch, views, remote.events(batch, asked))
-                if remote.server
-                else run(batch, views, context.meta[ARGUMENTS])
-            )
+            events = remote.events(batch, asked) if remote.server else session.run(batch) if session else None
+            code = show_run(batch, views, events) if events else run(batch, views, context.meta[ARGUMENTS])
     if code:
         raise typer.Exit(code)
 
 
-def make_ready(batch: Batch, opened: ExitStack, files: Files) -> list[str]:
+def make_ready(batch: Batch, opened: ExitStack, files: Files, session: Session | None) -> list[str]:
     """What must hold, and what may go wrong; where several processes will run, each opens its own journals."""
     from hatcli.batch import batch as batches
 
+    if session is not None:
+        session.check(batch)
     if batch.devices:
         return batches.check_ready(batch, ignore_free_space=files.ignore_free_space)
     return batches.make_ready(batch, opened, ignore_free_space=files.ignore_free_space)
