@@ -7,7 +7,6 @@ import http.client
 import io
 import json
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import pytest
 from PIL import Image
 from support.serving import ROOT, Serving, png, size_of
 
+resource = pytest.importorskip("resource", reason="limits of a process are POSIX's")
 JOBS = "/api/v1/jobs"
 
 
