@@ -11,6 +11,7 @@ import typer
 from hatcli.cli.shared import options
 from hatcli.cli.shared.console import Bars, Console, command, show
 from hatcli.cli.shared.fetching import open_model
+from hatcli.cli.shared.film_options import Film
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.option_groups import Talk
 from hatcli.cli.shared.program import ARGUMENTS
@@ -33,15 +34,17 @@ def upscale(
     offline: options.Offline = False,
     running: RunningOnSeveral,
     content: Content,
+    film: Film,
     course: Course,
     talk: Talk,
 ) -> None:
-    """Enlarge pictures.
+    """Enlarge pictures and films.
 
     \b
     hat upscale photo.png --scale 4                  writes photo_x4.png beside it
     hat upscale photo.jpg -o big.webp --width 3840   exactly 3840 pixels wide
     hat upscale holiday/ -r -o large/ --scale 2      a mirrored tree
+    hat upscale clip.mp4 -o large.mkv --scale 2      a film, its sound and subtitles copied
     """
     files.check()
     console = course.console(talk, files)
@@ -60,15 +63,19 @@ def upscale(
         from hatcli.cli.views.runs import show_dry_run
         from hatcli.models.opening import AUTO
         from hatcli.upscaling.upscaler import Upscaler
+        from hatcli.video.films import DecoderBesideFilms
 
-        plan, naming = plan_of(files, size, content, course), files.naming()
+        films = film.enlarger()
+        seeing = DecoderBesideFilms(decoder, films)
+        plan = replace(plan_of(files, size, content, course), films=films)
+        naming = files.naming(film.suffix(files.suffix))
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
-        found = files.find(naming, look=decoder.look)
+        found = files.find(naming, look=seeing.look, is_film=films.is_film)
         choices = running.choices()
-        factors = [] if model == AUTO else wanted_factors(plan.target, found, decoder.look)
+        factors = [] if model == AUTO else wanted_factors(plan.target, found, seeing.look)
         networks = open_model(model, factors, console, offline=offline)
         upscaler = Upscaler(networks, choice=choices[0], settings=settings)
-        batch = settle(found, files.output, naming, plan, networks, upscaler, decoder, shard=shard, named=files.named)
+        batch = settle(found, files.output, naming, plan, networks, upscaler, seeing, shard=shard, named=files.named)
         tell_found(found, console)
         lines: list[View] = [JsonLines()] if course.as_json else []
         if len(choices) > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,13 +79,13 @@ class Files:
             )
         return name
 
-    def naming(self) -> Naming:
-        """How results are called."""
+    def naming(self, suffix: str | None = None) -> Naming:
+        """How results are called; `suffix` stands for the one that was typed."""
         from hatcli.batch.naming import Naming
 
-        return Naming(suffix=self.suffix, name=self.name, format=self.format())
+        return Naming(suffix=suffix or self.suffix, name=self.name, format=self.format())
 
-    def find(self, naming: Naming, *, look: LookAt) -> Found:
+    def find(self, naming: Naming, *, look: LookAt, is_film: Callable[[Path], bool]) -> Found:
         """The pictures that are named."""
         from hatcli.batch import inputs
 
@@ -95,6 +96,7 @@ class Files:
             output=self.folder,
             follow_links=self.follow_links,
             look=look,
+            is_film=is_film,
         )
 
 
