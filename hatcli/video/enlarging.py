@@ -83,6 +83,7 @@ def enlarged(
         writing = encoder.submit(_encode_all, film, encoding, segments, made)
         try:
             yield from _through_network(read, made, film, span, upscaler, target)
+            read.stop()  # an encoder that has failed takes no more, and the reader must not wait for that
             reading.result()
             made.finish()
             yield from _until(writing)

@@ -229,11 +229,12 @@ def _seconds_a_frame(film: Film, decision: Decision, plan: Plan) -> float:
     """Told from a gray piece."""
     import numpy as np
 
-    from hatcli.image.picture import Picture
+    from hatcli.image.picture import Picture, Samples
     from hatcli.upscaling.size import Target
 
     height, width = min(film.height, _TRIED), min(film.width, _TRIED)
-    piece = Picture(np.full((height, width, 3), 128, np.uint16 if film.is_deep else np.uint8))
+    gray: Samples = np.full((height, width, 3), 128, np.uint8)
+    piece = Picture(gray.astype(np.uint16) if film.is_deep else gray)
     factor = plan.target.factor(film.width, film.height)
     target = plan.target if not plan.target.is_size or factor is None or factor <= 1 else Target(scale=factor)
     took = 0.0

@@ -98,7 +98,7 @@ def _laid_out(
 
 def _picture_stream(made: OutputContainer, like: Any, encoding: Encoding, ending: str) -> VideoStream:
     try:
-        stream = made.add_stream(encoding.encoder, rate=encoding.film.rate)
+        stream: Any = made.add_stream(encoding.encoder, rate=encoding.film.rate)
     except ValueError as error:
         raise UsageError(
             f"{ending} cannot hold {encoding.encoder}", hint="write .mkv, or choose another --codec"
@@ -109,7 +109,8 @@ def _picture_stream(made: OutputContainer, like: Any, encoding: Encoding, ending
         stream.set_display_matrix(encoding.film.matrix)
     stream.disposition = like.disposition
     stream.metadata.update({key: value for key, value in like.metadata.items() if not key.lower().startswith(_COUNTED)})
-    return stream
+    picture: VideoStream = stream
+    return picture
 
 
 def _copied(made: OutputContainer, like: Any, ending: str) -> Stream:
@@ -117,7 +118,7 @@ def _copied(made: OutputContainer, like: Any, ending: str) -> Stream:
     if like.type == "attachment" and ending != ".mkv":
         raise UsageError(f"{ending} cannot hold {what}", hint="write .mkv, which holds everything")
     try:
-        stream = made.add_stream_from_template(like, opaque=True)
+        stream: Stream = made.add_stream_from_template(like, opaque=True)
     except (ValueError, AttributeError) as error:
         codec = like.codec_context.name if like.codec_context is not None else "of an unknown kind"
         hint = "write .mp4 or .mov" if ending == ".mkv" else "write .mkv, which holds nearly everything"

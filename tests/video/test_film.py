@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ from support.films import ffmpeg, film, packets_hash, probed, streams, times
 
 pytest.importorskip("av", reason="films need the extra `video`")
 ROOT = Path(__file__).parent.parent.parent
+Enlarge = Callable[..., tuple[Path, str]]
 
 
 @pytest.fixture
-def large(tmp_path: Path, weights: Path):  # type: ignore[no-untyped-def]
+def large(tmp_path: Path, weights: Path) -> Enlarge:
     """Enlarges a film and returns the result's path and what was said."""
 
     def enlarge(source: Path, name: str, *options: str) -> tuple[Path, str]:
@@ -30,7 +32,7 @@ def large(tmp_path: Path, weights: Path):  # type: ignore[no-untyped-def]
     return enlarge
 
 
-def test_times_and_frames_of_a_film_with_b_frames_stay_as_they_are(tmp_path: Path, large) -> None:  # type: ignore[no-untyped-def]
+def test_times_and_frames_of_a_film_with_b_frames_stay_as_they_are(tmp_path: Path, large: Enlarge) -> None:
     source = film(tmp_path / "a.mp4")
     output, _ = large(source, "b.mp4")
     assert times(output) == times(source)
@@ -38,7 +40,7 @@ def test_times_and_frames_of_a_film_with_b_frames_stay_as_they_are(tmp_path: Pat
     assert (video["width"], video["height"], video["codec_name"]) == (64, 48, "h264")
 
 
-def test_a_variable_frame_rate_is_kept(tmp_path: Path, large) -> None:  # type: ignore[no-untyped-def]
+def test_a_variable_frame_rate_is_kept(tmp_path: Path, large: Enlarge) -> None:
     source = film(tmp_path / "a.mkv", "-vf", "setpts='(N*40+mod(N*N,7)*3)/1000/TB'", "-fps_mode", "vfr",
                   "-enc_time_base", "1/1000", "-c:v", "libx264", frames=30)  # fmt: skip
     assert len({round(b - a, 3) for a, b in zip(times(source), times(source)[1:], strict=False)}) > 2
@@ -46,7 +48,7 @@ def test_a_variable_frame_rate_is_kept(tmp_path: Path, large) -> None:  # type: 
     assert times(output) == times(source)
 
 
-def test_sound_subtitles_chapters_and_attachments_are_copied_untouched(tmp_path: Path, large) -> None:  # type: ignore[no-untyped-def]
+def test_sound_subtitles_chapters_and_attachments_are_copied_untouched(tmp_path: Path, large: Enlarge) -> None:
     (tmp_path / "s.srt").write_text("1\n00:00:00,100 --> 00:00:00,700\nHallo\n")
     (tmp_path / "c.txt").write_text(
         ";FFMETADATA1\ntitle=Film\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\ntitle=Eins\n"
@@ -76,7 +78,7 @@ def test_sound_subtitles_chapters_and_attachments_are_copied_untouched(tmp_path:
     assert probed(output, "-show_format")["format"]["tags"]["title"] == "Film"
 
 
-def test_sound_that_begins_before_zero_moves_no_frame(tmp_path: Path, large) -> None:  # type: ignore[no-untyped-def]
+def test_sound_that_begins_before_zero_moves_no_frame(tmp_path: Path, large: Enlarge) -> None:
     source = tmp_path / "a.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=32x24:rate=25", "-f", "lavfi", "-i", "sine", "-t", "1", "-c:a", "aac",
            source)  # fmt: skip
@@ -95,7 +97,7 @@ def test_what_a_container_cannot_hold_is_refused_before_any_work(tmp_path: Path,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mkv", "s.srt"]
 
 
-def test_hdr_of_ten_bits_keeps_depth_colours_and_mastering_display(tmp_path: Path, large) -> None:  # type: ignore[no-untyped-def]
+def test_hdr_of_ten_bits_keeps_depth_colours_and_mastering_display(tmp_path: Path, large: Enlarge) -> None:
     light = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
     source = film(
         tmp_path / "a.mkv", "-pix_fmt", "yuv420p10le", "-c:v", "libx265", "-x265-params",
@@ -114,7 +116,7 @@ def test_hdr_of_ten_bits_keeps_depth_colours_and_mastering_display(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("matrix", "range"), [("bt709", "tv"), ("smpte170m", "pc")])
-def test_colours_do_not_shift(tmp_path: Path, large, matrix: str, range: str) -> None:  # type: ignore[no-untyped-def]
+def test_colours_do_not_shift(tmp_path: Path, large: Enlarge, matrix: str, range: str) -> None:
     source = tmp_path / "a.mkv"
     ffmpeg("-f", "lavfi", "-i", "color=c=0x3060c0:size=32x24:rate=25", "-frames:v", "3", "-vf",
            f"scale=out_color_matrix={matrix}:out_range={range},format=yuv420p", "-c:v", "ffv1", "-colorspace", matrix,
@@ -128,11 +130,11 @@ def test_colours_do_not_shift(tmp_path: Path, large, matrix: str, range: str) ->
 
     small, big = planes(source), planes(output)
     for at, size in ((0, 768), (768, 192), (960, 192)):
-        assert abs(sum(small[at : at + size]) / size - sum(big[at * 4 : (at + size) * 4]) / (size * 4)) < 1.5
+        assert abs(sum(small[at : at + size]) / size - sum(big[at * 4 : (at + size) * 4]) / (size * 4)) < 1.5, at
     assert streams(output)[0]["color_space"] == matrix
 
 
-def test_rotation_and_the_shape_of_pixels_are_kept(tmp_path: Path, large) -> None:  # type: ignore[no-untyped-def]
+def test_rotation_and_the_shape_of_pixels_are_kept(tmp_path: Path, large: Enlarge) -> None:
     flat = film(tmp_path / "flat.mp4", "-vf", "setsar=4/3", "-c:v", "libx264", frames=5)
     source = tmp_path / "a.mp4"
     ffmpeg("-display_rotation", "90", "-i", flat, "-c", "copy", source) if _can_rotate() else ffmpeg(
@@ -149,13 +151,15 @@ def _can_rotate() -> bool:
     return "display_rotation" in said
 
 
-def test_odd_sizes_keep_every_pixel(tmp_path: Path, large) -> None:  # type: ignore[no-untyped-def]
-    source = film(tmp_path / "a.mkv", "-pix_fmt", "yuv444p", "-c:v", "libx264", size="33x25", frames=4)
+def test_odd_sizes_keep_every_pixel(tmp_path: Path, large: Enlarge) -> None:
+    source = film(tmp_path / "a.mkv", "-vf", "format=yuv444p,crop=33:25:0:0:exact=1", "-c:v", "libx264", frames=4, size="64x48")
     output, said = large(source, "b.mkv", "--scale", "3")
     assert (streams(output)[0]["width"], streams(output)[0]["height"]) == (99, 75), said
 
 
-def test_interlaced_is_refused_with_a_hint_and_taken_apart_when_asked(tmp_path: Path, weights: Path, large) -> None:  # type: ignore[no-untyped-def]
+def test_interlaced_is_refused_with_a_hint_and_taken_apart_when_asked(
+    tmp_path: Path, weights: Path, large: Enlarge
+) -> None:
     source = film(tmp_path / "a.mkv", "-flags", "+ildct+ilme", "-top", "1", "-c:v", "mpeg2video", size="64x48")
     refusal = hat(source, "-o", tmp_path / "b.mkv", "-n", weights, "--scale", "2")
     assert "interlaced" in refused(refusal, 1)
@@ -166,14 +170,14 @@ def test_interlaced_is_refused_with_a_hint_and_taken_apart_when_asked(tmp_path: 
 
 
 @pytest.mark.parametrize("codec", ["hevc", "av1", "ffv1", "prores"])
-def test_each_codec_writes_what_ffprobe_reads(tmp_path: Path, large, codec: str) -> None:  # type: ignore[no-untyped-def]
+def test_each_codec_writes_what_ffprobe_reads(tmp_path: Path, large: Enlarge, codec: str) -> None:
     source = film(tmp_path / "a.mkv", size="64x48", frames=5)
     output, _ = large(source, "b.mkv", "--codec", codec)
     assert streams(output)[0]["codec_name"] == codec
     assert times(output) == times(source)
 
 
-def test_frames_without_times_follow_at_the_frame_rate_and_it_is_said(tmp_path: Path, large) -> None:  # type: ignore[no-untyped-def]
+def test_frames_without_times_follow_at_the_frame_rate_and_it_is_said(tmp_path: Path, large: Enlarge) -> None:
     source = film(tmp_path / "a.h264", "-c:v", "libx264", "-bf", "0", rate="25", frames=10)
     output, said = large(source, "b.mkv")
     assert times(output) == [round(number / 25, 3) for number in range(10)]
@@ -186,14 +190,14 @@ def test_what_is_no_whole_film_costs_a_line(tmp_path: Path, weights: Path, kind:
     if kind == "sound":
         ffmpeg("-f", "lavfi", "-i", "sine", "-t", "0.2", "-c:a", "aac", source)
     elif kind == "cut":
-        source.write_bytes(film(tmp_path / "w.mp4").read_bytes()[:4000])
+        source.write_bytes(film(tmp_path / "w.mp4").read_bytes()[:1500])
     else:
         source.write_bytes(b"" if kind == "empty" else b"nothing of that kind" * 50)
     assert "a.mp4" in refused(hat(source, "-o", tmp_path / "b.mp4", "-n", weights, "--scale", "2"), 1)
     assert not (tmp_path / "b.mp4").exists()
 
 
-def test_a_matroska_that_is_cut_off_gives_what_is_there_and_says_so(tmp_path: Path, large) -> None:  # type: ignore[no-untyped-def]
+def test_a_matroska_that_is_cut_off_gives_what_is_there_and_says_so(tmp_path: Path, large: Enlarge) -> None:
     whole = film(tmp_path / "w.mkv", "-c:v", "ffv1", rate="5", frames=20)
     source = tmp_path / "a.mkv"
     source.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -202,7 +206,7 @@ def test_a_matroska_that_is_cut_off_gives_what_is_there_and_says_so(tmp_path: Pa
     assert "cut off" in said
 
 
-def test_a_part_begins_at_zero_and_has_its_sound(tmp_path: Path, large) -> None:  # type: ignore[no-untyped-def]
+def test_a_part_begins_at_zero_and_has_its_sound(tmp_path: Path, large: Enlarge) -> None:
     source = tmp_path / "a.mkv"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=32x24:rate=25", "-f", "lavfi", "-i", "sine", "-t", "3", "-c:a", "flac",
            source)  # fmt: skip
@@ -223,7 +227,7 @@ def test_a_folder_may_mix_pictures_and_films(tmp_path: Path, weights: Path) -> N
     film(folder / "a.mkv", frames=4)
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=16x16", "-frames:v", "1", folder / "b.png")
     (folder / "c.mp4").write_bytes(b"broken")
-    run = ["-o", tmp_path / "out", "-n", weights, "--scale", "2"]
+    run: list[str | Path] = ["-o", tmp_path / "out", "-n", weights, "--scale", "2"]
     done = hat(folder, *run)
     assert done.exit_code == 1
     assert "2 done, 1 failed" in done.stderr
