@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.commands import PHOTO
+from support.raws import dng
 from typer.main import get_command
 
 from hatcli.cli import app
@@ -22,7 +23,15 @@ from hatcli.cli import app
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(?:sh|console)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+STORE, CARDS, RUN = "needs a store", "needs two cards", "needs a run before"
 ELSEWHERE = {  # lines that are parsed and not run, with the reason
+    "hat serve": "runs until it is stopped",
+    "hat upscale s3://bucket/in/ -r -o s3://bucket/out/ --scale 2": STORE,
+    "hat upscale s3://bucket/in/ scans/ -r -o large/ --scale 2 --shard 3/16": STORE,
+    "hat upscale https://example.org/photo.png -o photo_x4.png": STORE,
+    "hat status s3://bucket/out/": STORE,
+    "hat status large/": RUN,
+    "hat upscale holiday/ -r -o large/ --scale 2 --device cuda:0,cuda:1": CARDS,
     "hat photo.png --scale 4 -n hat": "fetches weights",
     "hat download hat-s --scale 4": "fetches weights",
     "hat compare small.png --truth large.png -n hat-t,hat": "fetches weights",
@@ -31,6 +40,7 @@ ELSEWHERE = {  # lines that are parsed and not run, with the reason
 }
 SHORTER = {
     "--minutes 60": "--steps 2",
+    "--shard 3/16": "--shard 1/1",
     "--width 3840": "--width 384",
     "--regions 20": "--regions 1 --steps 2",
     "-n hat-t -o lam/": "-n hat-t --steps 2 -o lam/",
@@ -60,6 +70,8 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name).mkdir()
         photo.save(tmp_path / name / "one.png")
         photo.transpose(Image.Transpose.ROTATE_90).save(tmp_path / name / "two.png")
+    (tmp_path / "shots").mkdir()
+    (tmp_path / "shots" / "one.dng").write_bytes(dng(np.full((32, 48, 3), 0.3)))
     (tmp_path / "shards").mkdir()
     with tarfile.open(tmp_path / "shards" / "s.tar", "w") as archive:
         archive.add(tmp_path / "pictures" / "one.png", "one.png")

@@ -1,10 +1,14 @@
 """Makes the pictures of the README again: `python docs/pictures/make.py`, with the `dev` extra and Chromium installed.
 
 The photograph is Chelsea, by Stéfan van der Walt, CC0, as it comes with scikit-image; no bundled model learnt from it.
+The others on the page of `hat serve` come with scikit-image, too: coffee by Rachel Michetti, CC0; the astronaut, the
+rocket and the deep field by NASA and SpaceX, public domain.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
 import subprocess
 import sys
@@ -13,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 from skimage import data
 
 import hatcli
+from hatcli.attribution.viewer import Pixels
 from hatcli.image.resample import imresize
 
 HERE = Path(__file__).parent
@@ -58,9 +63,76 @@ def compare_page(small: Image.Image) -> None:
             browser.close()
 
 
+def serving(small: Image.Image) -> None:
+    """The page of `hat serve`: the queue, two pictures compared, and a phone."""
+    with tempfile.TemporaryDirectory() as folder:
+        given = {"chelsea.png": small, "coffee.webp": reduced_to(data.coffee(), 225)}
+        given["astronaut.jpg"] = reduced_to(data.astronaut(), 192)
+        given["rocket.tif"] = reduced_to(data.rocket(), 240)
+        given["deep field.png"] = reduced_to(data.hubble_deep_field(), 640)
+        for name, picture in given.items():
+            picture.save(Path(folder, name))
+        names = [str(Path(folder, name)) for name in given]
+        words = ["serve", "--port", "0", "--no-browser", "--json", "--device", "cpu", "--state", str(Path(folder, "s"))]
+        server = subprocess.Popen([sys.executable, "-m", "hatcli", *words], stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            said = json.loads(server.stdout.readline())
+            take(f"{said['url']}/?token={said['token']}", names)
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def reduced_to(pixels: Pixels, width: int) -> Image.Image:
+    """A picture of this width."""
+    return Image.fromarray(pixels).resize((width, round(width * pixels.shape[0] / pixels.shape[1])))
+
+
+def take(address: str, names: list[str]) -> None:
+    """The pictures of the page at this address."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
+        )
+        tab = browser.new_page(viewport={"width": 1120, "height": 700})
+        tab.goto(address)
+        tab.get_by_role("radio", name="4×").check()
+        tab.set_input_files("#files", names[:3])
+        expect(tab.locator("#held > li")).to_have_count(3)
+        tab.click("#start")
+        expect(tab.locator("li[data-state=done]")).to_have_count(3, timeout=120_000)
+        tab.set_input_files("#files", [names[4], names[3]])
+        expect(tab.locator("#held > li")).to_have_count(2)
+        tab.get_by_role("button", name="Enlarge now").first.click()
+        expect(tab.locator("li[data-state=running] .note")).to_contain_text("left", timeout=120_000)
+        tab.mouse.move(5, 5)
+        tab.wait_for_timeout(6000)
+        shot(tab, "serve.png")
+        phone = browser.new_page(viewport={"width": 390, "height": 720}, color_scheme="dark")
+        phone.goto(address)
+        expect(phone.locator("li[data-state=done]")).to_have_count(3)
+        phone.wait_for_timeout(1500)
+        shot(phone, "serve-phone.png")
+        tab.locator("li[data-state=done]", has_text="chelsea").locator(".thumb").click()
+        expect(tab.locator("#stage")).to_have_attribute("data-ready", "true")
+        tab.mouse.move(560, 300)
+        tab.mouse.wheel(0, -150)
+        tab.wait_for_timeout(600)
+        shot(tab, "serve-compare.png")
+        browser.close()
+
+
+def shot(tab: Page, name: str) -> None:
+    """What is to be seen, in few enough colours for a small file."""
+    with Image.open(io.BytesIO(tab.screenshot())) as seen:
+        seen.convert("RGB").quantize(255, dither=Image.Dither.FLOYDSTEINBERG).save(HERE / name, optimize=True)
+
+
 if __name__ == "__main__":
     whole = np.asarray(data.chelsea())
     whole = whole[: whole.shape[0] // FACTOR * FACTOR, : whole.shape[1] // FACTOR * FACTOR]
     reduced = Image.fromarray(imresize(whole, 1 / FACTOR))
     before_and_after(reduced, Image.fromarray(whole))
     compare_page(reduced)
+    serving(reduced_to(data.chelsea(), 225))

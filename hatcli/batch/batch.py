@@ -18,6 +18,7 @@ from hatcli.batch.inputs import Found
 from hatcli.batch.jobs import LookAt, plan_jobs
 from hatcli.batch.journal import Journal, digest_of
 from hatcli.batch.naming import Naming
+from hatcli.batch.places.stream import JobStream
 from hatcli.batch.plan import Job, Plan, journals_of, to_do
 from hatcli.batch.room import check_room
 from hatcli.batch.shards import WHOLE, Shard
@@ -43,7 +44,7 @@ class Batch:
         devices: where the pictures are enlarged, if by several processes.
     """
 
-    jobs: list[Job]
+    jobs: list[Job] | JobStream
     found: Found
     plan: Plan
     opened: Model | Auto
@@ -123,6 +124,11 @@ def check_ready(batch: Batch, *, ignore_free_space: bool = False) -> list[str]:
     Raises:
         OutputError: the results cannot be written, or do not fit.
     """
+    if isinstance(batch.jobs, JobStream):
+        folder = batch.jobs.target.folder
+        if folder is not None:
+            checks.check_folder(folder)
+        return []
     plan = batch.plan
 
     def decided(info: PictureInfo, job: Job) -> Decision:
@@ -147,10 +153,14 @@ def make_ready(batch: Batch, opened: ExitStack, *, ignore_free_space: bool = Fal
     for root, journal in batch.journals.items():
         opened.callback(journal.close)
         journal.open()
+        if isinstance(batch.jobs, JobStream):
+            continue
         journal.begin(
             [job.output for job in batch.jobs if job.root == root and job.output and job.source.path is not None],
             found=batch.pictures[root],
             inputs=batch.inputs,
         )
+    if isinstance(batch.jobs, JobStream):
+        return remarks
     sweep({job.output.parent for job in batch.jobs if job.output is not None})
     return remarks

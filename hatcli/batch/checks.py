@@ -106,14 +106,22 @@ def check_targets(jobs: list[Job]) -> None:
     for folder, root in {(job.output.parent, job.root) for job in jobs if job.output is not None}:
         if root is not None:
             _refuse_links(folder, root)
-        existing = existing_above(folder)
-        probe = existing / temporary_name()
-        try:
-            with open(probe, "xb"):
-                pass
-        except OSError as error:
-            raise write_error(folder / "results", error) from error
-        probe.unlink()
+        check_folder(folder)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that results could not be written to.
+
+    Raises:
+        OutputError: it is not one, is read-only, or does not exist and cannot be made.
+    """
+    probe = existing_above(folder) / temporary_name()
+    try:
+        with open(probe, "xb"):
+            pass
+    except OSError as error:
+        raise write_error(folder / "results", error) from error
+    probe.unlink()
 
 
 def _refuse_links(folder: Path, root: Path) -> None:

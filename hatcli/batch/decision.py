@@ -94,7 +94,8 @@ def container_of(job: Job, info: PictureInfo, plan: Plan) -> str:
     """
     if plan.format is not None:
         return plan.format
-    return check_ending(job.output) if job.output is not None else encode.format_for(info.format) or "PNG"
+    result = job.result
+    return check_ending(result) if result is not None else encode.format_for(info.format) or "PNG"
 
 
 def info_of(original: Original) -> PictureInfo:

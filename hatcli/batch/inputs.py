@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hatcli.batch.naming import Naming
+from hatcli.batch.places.objects import Stored
 from hatcli.batch.results import EarlierResults
 from hatcli.errors import UsageError
 from hatcli.image import decode, formats
@@ -29,19 +30,26 @@ class InputFile:
     """A picture to enlarge.
 
     Attributes:
-        path: None: stdin.
+        path: None: stdin, or an object.
         relative: its path below the folder it was found in; its name where it was named itself.
         linked: whether a link to a folder was followed to it, so that its folder is not written to.
+        stored: an object, instead of a file.
     """
 
     path: Path | None
     relative: Path
     linked: bool = False
+    stored: Stored | None = None
+
+    @property
+    def origin(self) -> Path | Stored | None:
+        """The file or the object; None: stdin."""
+        return self.path if self.stored is None else self.stored
 
     @property
     def label(self) -> str:
         """How it is called in messages."""
-        return "stdin" if self.path is None else str(self.path)
+        return "stdin" if self.origin is None else str(self.origin)
 
 
 @dataclass

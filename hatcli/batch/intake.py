@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hatcli.batch import streams
@@ -11,6 +12,7 @@ from hatcli.batch.bugs import BugReport
 from hatcli.batch.decoder import Decoder
 from hatcli.batch.journal import Journal
 from hatcli.batch.outcomes import Outcome
+from hatcli.batch.places.objects import Stored
 from hatcli.batch.plan import Job, Plan, reason_to_skip
 from hatcli.batch.reading import Original
 from hatcli.errors import HatError
@@ -38,7 +40,7 @@ def _queue() -> BoundedQueue[Ready]:
 class Intake:
     """The jobs of a run, read one after the other into `queue`."""
 
-    jobs: list[Job]
+    jobs: Iterable[Job]
     plan: Plan
     journals: dict[Path, Journal]
     decoder: Decoder
@@ -47,7 +49,7 @@ class Intake:
 
     def read_stdin(self) -> bytes | HatError | None:
         """Stdin, if a job wants it: for the main thread, which Ctrl-C can interrupt."""
-        if all(job.source.path is not None for job in self.jobs):
+        if not isinstance(self.jobs, list) or all(job.source.origin is not None for job in self.jobs):
             return None
         try:
             return streams.read_stdin(most=decode.most_bytes(self.plan.max_pixels))
@@ -71,11 +73,18 @@ class Intake:
                 return Ready(job, Outcome(job, "skipped", reason=reason))
             if self.plan.has_film(job):
                 return Ready(job, None)
-            source = self._source(job, piped_in)
             all_frames = self.plan.frames != "first"
+            if job.source.stored is not None:
+                return Ready(job, self._load_stored(job, job.source.stored, all_frames=all_frames))
+            source = self._source(job, piped_in)
             return Ready(job, self.decoder.load(source, name=job.source.label, all_frames=all_frames))
         except Exception as error:
             return Ready(job, Outcome(job, "failed", error=self.bugs.failure(error, job.source.label)))
+
+    def _load_stored(self, job: Job, stored: Stored, *, all_frames: bool) -> Original:
+        """The picture in an object, with its store's stamp, by which it is known again without being read."""
+        data, stamp = stored.holder.read(stored.key, most=decode.most_bytes(self.plan.max_pixels))
+        return replace(self.decoder.load(data, name=job.source.label, all_frames=all_frames), stamp=stamp)
 
     def _source(self, job: Job, piped_in: bytes | HatError | None) -> Path | bytes:
         """The file, or what came through a pipe, which can be read here and once only."""
@@ -87,6 +96,7 @@ class Intake:
             return piped_in
         if not streams.is_stream(path):
             return path
-        patience = PIPE_PATIENCE if len(self.jobs) == 1 else PIPE_PATIENCE_AMONG_MANY
+        is_alone = isinstance(self.jobs, list) and len(self.jobs) == 1
+        patience = PIPE_PATIENCE if is_alone else PIPE_PATIENCE_AMONG_MANY
         most = decode.most_bytes(self.plan.max_pixels)
         return streams.read_pipe(path, most=most, patience=patience, is_wanted=lambda: not self.queue.is_stopped)

@@ -18,20 +18,33 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hatcli.atomic import write_error
 from hatcli.batch.journal_files import JournalFile
 from hatcli.batch.reading import Stamp
 from hatcli.batch.records import Records, fields_of, stamp_in
 from hatcli.batch.shards import WHOLE, Shard
-from hatcli.batch.stamps import is_one_of, is_still
+from hatcli.batch.stamps import Where, identity_of, is_one_of, is_still, is_there
 from hatcli.errors import HatError
 from hatcli.folder import Folder, FolderGoneError
 
 NO_WEIGHTS = ""
 _NAMES_IN_A_LINE = 1 << 15  # bytes
 _LONGEST_REASON = 2000  # letters
+
+
+class Log(Protocol):
+    """What lines are written to, held by one run."""
+
+    def append(self, text: str, *, durable: bool = True) -> None:
+        """Write at the end; see `JournalFile.append`."""
+
+    def mend(self) -> None:
+        """End a torn line."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 class Journal(Records):
@@ -55,7 +68,8 @@ class Journal(Records):
     ) -> None:
         self._settings, self._weights_for, self._shard = settings, weights_for, shard
         self._run = digest_of(settings)
-        self._file: JournalFile | None = None
+        self._file: Log | None = None
+        self._unseen: set[str] | None = None  # what was expected once, and has not been found yet
         self._lock = threading.Lock()
         super().__init__(root)
 
@@ -81,7 +95,7 @@ class Journal(Records):
             self._file.close()
             self._file = None
 
-    def begin(self, outputs: Iterable[Path], *, found: int, inputs: str) -> None:
+    def begin(self, outputs: Iterable[Where], *, found: int, inputs: str) -> None:
         """Note what a run will make, so that others can tell what is missing.
 
         Args:
@@ -90,21 +104,51 @@ class Journal(Records):
             inputs: a digest of what was named; what the same inputs gave once and do not give any more is forgotten.
         """
         keys = dict.fromkeys(self._key(output) for output in outputs)
-        meant = (self._run, inputs)
-        new = [key for key in keys if self._expected.get(key) != meant]
-        gone = []
-        if self._shard.is_whole:
-            gone = [key for key, (_, named) in self._expected.items() if named == inputs and key not in keys]
         told = {"run": self._run, "inputs": inputs}
-        lines = [{"begun": str(self._shard), "found": found, "pictures": len(keys), **told}]
-        lines += [{"gone": names} for names in _chunks(gone)]
-        lines += [{"expect": names, **told} for names in _chunks(new)]
-        at = _now()
-        with self._lock:
-            self._open_file().append("".join(json.dumps({**line, "at": at}) + "\n" for line in lines))
+        gone = sorted(self._expected_of(inputs) - keys.keys())
+        self._append_all(
+            [
+                {"begun": str(self._shard), "found": found, "pictures": len(keys), **told},
+                *({"gone": names} for names in _chunks(gone)),
+                *self._expectations(keys, inputs),
+            ]
+        )
         for key in gone:
             del self._expected[key]
-        self._expected.update(dict.fromkeys(new, meant))
+
+    def expect(self, outputs: Iterable[Where], *, inputs: str) -> None:
+        """Note some of what a run will make, before all of it is known."""
+        keys = [self._key(output) for output in outputs]
+        if self._unseen is None:
+            self._unseen = self._expected_of(inputs)
+        self._unseen.difference_update(keys)
+        self._append_all(self._expectations(keys, inputs))
+
+    def found(self, found: int, *, pictures: int, inputs: str) -> None:
+        """Note, once it is known, how many pictures there are: in all parts, and in the one that is worked on."""
+        told = {"run": self._run, "inputs": inputs}
+        gone = sorted(self._unseen or ())
+        self._append_all(
+            [
+                {"begun": str(self._shard), "found": found, "pictures": pictures, **told},
+                *({"gone": names} for names in _chunks(gone)),
+            ]
+        )
+
+    def _expected_of(self, inputs: str) -> set[str]:
+        """What the same inputs gave once; only a run over all of them can tell what they do not give any more."""
+        if not self._shard.is_whole:
+            return set()
+        return {key for key, (_, named) in self._expected.items() if named == inputs}
+
+    def _expectations(self, keys: Iterable[str], inputs: str) -> list[dict[str, Any]]:
+        new = [key for key in keys if self._expected.get(key) != (self._run, inputs)]
+        return [{"expect": names, "run": self._run, "inputs": inputs} for names in _chunks(new)]
+
+    def _append_all(self, lines: list[dict[str, Any]]) -> None:
+        if lines:
+            with self._lock:
+                self._open_file().append("".join(line_of(line) + "\n" for line in lines))
 
     def folder_of(self, output: Path) -> Folder:
         """The open folder that a result goes to, made if missing; found from the held one, never through a link.
@@ -113,27 +157,28 @@ class Journal(Records):
             OutputError: there is no such folder and it cannot be made, or the held one is gone.
         """
         try:
-            return self._open_file().folder.below(*Path(os.path.relpath(output.parent, self._root)).parts)
+            assert isinstance(self._file, JournalFile), "the journal is not open, or of no folder"
+            return self._file.folder.below(*Path(os.path.relpath(output.parent, self._root)).parts)
         except OSError as error:
             raise write_error(output.parent if isinstance(error, FolderGoneError) else output, error) from error
 
-    def is_finished(self, output: Path, source: Path) -> bool:
+    def is_finished(self, output: Where, source: Where) -> bool:
         """Whether the result is there as it was made, from this very input, with these very settings."""
         return any(
             self._is_of(fields, source) and (made := stamp_in(fields, "made")) is not None and is_one_of(output, [made])
             for fields in self._all(output)
         )
 
-    def was_changed(self, output: Path, source: Path) -> bool:
+    def was_changed(self, output: Where, source: Where) -> bool:
         """Whether the result was made from this very input with these very settings, and somebody changed it since."""
         latest = next(self._all(output), {})
-        return self._is_of(latest, source) and os.path.lexists(output) and not self.has_made(output)
+        return self._is_of(latest, source) and is_there(output) and not self.has_made(output)
 
-    def _is_of(self, fields: Mapping[str, Any], source: Path) -> bool:
+    def _is_of(self, fields: Mapping[str, Any], source: Where) -> bool:
         origin = stamp_in(fields, "from")
         if fields.get("run") != self._run or origin is None or not self._has_same_weights(fields):
             return False
-        return is_still(source, origin, trust_time=fields.get("input") == str(source.absolute()))
+        return is_still(source, origin, trust_time=fields.get("input") == identity_of(source))
 
     def _has_same_weights(self, fields: Mapping[str, Any]) -> bool:
         """Whether the input, being what it was, would get the same weights now."""
@@ -143,7 +188,7 @@ class Journal(Records):
         return bool(fields.get("weights", NO_WEIGHTS) == self._weights_for(quality, factor))
 
     def record(
-        self, output: Path, source: Path, *, origin: Stamp, made: Stamp, made_by: Mapping[str, Any] | None = None
+        self, output: Where, source: Where, *, origin: Stamp, made: Stamp, made_by: Mapping[str, Any] | None = None
     ) -> None:
         """Note a result that is about to take its name; returns when the note is on the disk.
 
@@ -155,7 +200,7 @@ class Journal(Records):
             {
                 "output": key,
                 "run": self._run,
-                "input": str(source.absolute()),
+                "input": identity_of(source),
                 **(made_by or {}),
                 "from": [origin.size, origin.modified, origin.sha256],
                 "made": [made.size, made.modified, made.sha256],
@@ -164,13 +209,13 @@ class Journal(Records):
         with self._lock:
             self._note(key, line)
 
-    def record_failure(self, output: Path, source: Path, error: HatError) -> None:
+    def record_failure(self, output: Where, source: Where, error: HatError) -> None:
         """Note why a result was not made."""
         self._unmade[self._key(output)] = self._append(
             {
                 "failed": self._key(output),
                 "run": self._run,
-                "input": str(source.absolute()),
+                "input": identity_of(source),
                 "error": error.message[:_LONGEST_REASON],
                 "hint": error.hint,
                 "exit_code": error.exit_code,
@@ -178,21 +223,21 @@ class Journal(Records):
             durable=False,
         )
 
-    def record_passed(self, output: Path, source: Path, reason: str) -> None:
+    def record_passed(self, output: Where, source: Where, reason: str) -> None:
         """Note, once, that no result was to be made."""
         key = self._key(output)
         before = fields_of(self._unmade.get(key, ""))
         if (before.get("passed"), before.get("run"), before.get("reason")) != (key, self._run, reason):
-            fields = {"passed": key, "run": self._run, "input": str(source.absolute()), "reason": reason}
+            fields = {"passed": key, "run": self._run, "input": identity_of(source), "reason": reason}
             self._unmade[key] = self._append(fields, durable=False)
 
     def _append(self, fields: Mapping[str, Any], *, durable: bool = True) -> str:
-        line = json.dumps({**fields, "at": _now()})  # ASCII: names that are not UTF-8 survive as escapes
+        line = line_of(fields)
         with self._lock:
             self._open_file().append(line + "\n", durable=durable)
         return line
 
-    def _open_file(self) -> JournalFile:
+    def _open_file(self) -> Log:
         assert self._file is not None, "the journal is not open"
         return self._file
 
@@ -217,5 +262,6 @@ def _chunks(names: list[str]) -> Iterable[list[str]]:
         yield chunk
 
 
-def _now() -> float:
-    return round(time.time(), 6)
+def line_of(fields: Mapping[str, Any]) -> str:
+    """A line that is written now, in ASCII: names that are not UTF-8 survive as escapes."""
+    return json.dumps({"at": round(time.time(), 6), **fields})

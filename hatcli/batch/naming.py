@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from hatcli.batch.places.objects import Stored
 from hatcli.errors import UsageError
 from hatcli.image import encode, formats
 
@@ -113,7 +114,7 @@ def _extension(source: Path) -> str:
     return source.suffix[1:]
 
 
-def check_ending(output: Path) -> str:
+def check_ending(output: Path | Stored) -> str:
     """The encoder an output's ending means.
 
     Raises:

@@ -91,7 +91,7 @@ class Foreseen:
 
 @dataclass(frozen=True)
 class Unforeseen:
-    """A job whose picture can be read but once, and so is not looked at beforehand."""
+    """A job whose picture can be read but once, or lies in a store, and so is not looked at beforehand."""
 
     job: Job
 
@@ -110,6 +110,7 @@ class Tally:
         pixels: of all inputs that were enlarged.
         models: that made something, in order of appearance.
         foreseen, seconds, file_bytes: jobs that would be done, and what they would take.
+        unforeseen: jobs whose pictures were not looked at.
     """
 
     counts: dict[str, int] = field(default_factory=lambda: {"done": 0, "skipped": 0, "failed": 0})
@@ -117,6 +118,7 @@ class Tally:
     pixels: int = 0
     models: dict[str, None] = field(default_factory=dict)
     foreseen: int = 0
+    unforeseen: int = 0
     seconds: float = 0.0
     file_bytes: int = 0
 
@@ -126,6 +128,8 @@ class Tally:
             self.foreseen += 1
             self.seconds += event.seconds
             self.file_bytes += event.file_bytes
+        elif isinstance(event, Unforeseen):
+            self.unforeseen += 1
         elif isinstance(event, Outcome):
             self.counts[event.status] += 1
             self.pixels += event.source_width * event.source_height

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hatcli import __version__
 from hatcli.batch.films import Films
 from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
+from hatcli.batch.places.objects import Stored
 from hatcli.batch.shards import WHOLE, Shard
+from hatcli.batch.stamps import is_there
 from hatcli.errors import UsageError
 from hatcli.image import decode
 from hatcli.image.options import DecodeOptions, EncodeOptions
@@ -64,15 +67,22 @@ class Plan:
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to enlarge and where the result goes; None as output: stdout.
+    """One picture to enlarge and where the result goes; None as output: stdout, or an object.
 
     Attributes:
         root: the folder whose journal the result belongs to, or None: to no journal.
+        stored: the object that the result becomes, instead of a file.
     """
 
     source: InputFile
     output: Path | None
     root: Path | None = None
+    stored: Stored | None = None
+
+    @property
+    def result(self) -> Path | Stored | None:
+        """The file or the object that it becomes; None: stdout."""
+        return self.output if self.stored is None else self.stored
 
 
 def journals_of(
@@ -82,6 +92,14 @@ def journals_of(
     roots = sorted({job.root for job in jobs if job.root is not None})
     if not roots:
         return {}
+    made_with, weights_for = ways(upscaler, plan, opened)
+    return {root: Journal(root, made_with, weights_for, shard=shard) for root in roots}
+
+
+def ways(
+    upscaler: Upscaler, plan: Plan, opened: Model | Auto
+) -> tuple[dict[str, Any], Callable[[int | None, float | None], str]]:
+    """What decides what results look like, for a journal: settings, and the digest of the weights a picture gets."""
     settings = asdict(upscaler.settings)
     settings.pop("max_memory")  # like the free memory, it decides how much is done at once
     made_with = {
@@ -102,20 +120,21 @@ def journals_of(
     def weights_for(jpeg_quality: int | None, factor: float | None) -> str:
         return opened.suited(jpeg_quality=jpeg_quality, factor=factor).digest
 
-    return {root: Journal(root, made_with, weights_for, shard=shard) for root in roots}
+    return made_with, weights_for
 
 
 def reason_to_skip(job: Job, plan: Plan, journals: dict[Path, Journal]) -> str | None:
     """Why nothing has to be done, or None."""
-    if job.output is None:
+    result, source = job.result, job.source.origin
+    if result is None:
         return None
     journal = journals.get(job.root) if job.root is not None else None
-    if journal is not None and job.source.path is not None:
-        if journal.is_finished(job.output, job.source.path):
+    if journal is not None and source is not None:
+        if journal.is_finished(result, source):
             return FINISHED
-        if not plan.overwrite and journal.was_changed(job.output, job.source.path):
+        if not plan.overwrite and journal.was_changed(result, source):
             return "its result was changed since; --overwrite makes it again"
-    return "its output exists" if plan.skip_existing and os.path.lexists(job.output) else None
+    return "its output exists" if plan.skip_existing and is_there(result) else None
 
 
 def to_do(jobs: list[Job], plan: Plan, journals: dict[Path, Journal]) -> list[Job]:

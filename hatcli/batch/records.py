@@ -24,7 +24,7 @@ from typing import Any
 
 from hatcli.batch.journal_files import NAME, lines_in
 from hatcli.batch.reading import Stamp
-from hatcli.batch.stamps import is_one_of
+from hatcli.batch.stamps import Where, is_one_of
 
 Expectation = tuple[str, str]  # digests of the way results are made, and of the inputs that were named
 
@@ -53,8 +53,11 @@ class Records:
     def _read(self) -> None:
         for kept in (self._lines, self._earlier, self._unmade, self._expected, self._begun):
             kept.clear()
-        for line in lines_in(self._root):
+        for line in self._read_lines():
             self._take(line)
+
+    def _read_lines(self) -> Iterator[str]:
+        return lines_in(self._root)
 
     def _take(self, line: str) -> None:
         fields = fields_of(line)
@@ -82,27 +85,32 @@ class Records:
         for key in _names(fields.get("gone")):
             self._expected.pop(key, None)
 
-    def knows(self, output: Path) -> bool:
+    def knows(self, output: Where) -> bool:
         """Whether a run has made, or was about to make, a result of this name."""
         return self._key(output) in self._lines
 
-    def source_of(self, output: Path) -> str | None:
+    def source_of(self, output: Where) -> str | None:
         """The absolute path of the picture that a result was last made from."""
         source = fields_of(self._lines.get(self._key(output), "")).get("input")
         return source if isinstance(source, str) else None
 
-    def has_made(self, output: Path) -> bool:
+    def has_made(self, output: Where) -> bool:
         """Whether what is there under this name is what a run made, unchanged: it may be replaced."""
         return is_one_of(output, [stamp for fields in self._all(output) if (stamp := stamp_in(fields, "made"))])
 
-    def _all(self, output: Path) -> Iterator[dict[str, Any]]:
+    def _all(self, output: Where) -> Iterator[dict[str, Any]]:
         """What is noted of a result, the latest first."""
         key = self._key(output)
         if key in self._lines:
             for line in (self._lines[key], *reversed(self._earlier.get(key, []))):
                 yield fields_of(line)
 
-    def _key(self, output: Path) -> str:
+    def output_of(self, key: str) -> Where:
+        """The result that a line calls so."""
+        return self._root / key
+
+    def _key(self, output: Where) -> str:
+        assert isinstance(output, Path), "a folder holds files"
         return Path(os.path.relpath(output, self._root)).as_posix()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +21,7 @@ from hatcli.upscaling.upscaler import Upscaler
 
 
 def run(
-    jobs: list[Job],
+    jobs: Iterable[Job],
     upscaler: Upscaler,
     plan: Plan,
     *,
@@ -98,12 +98,13 @@ def _noted(events: Iterator[Event], journals: Mapping[Path, Journal]) -> Iterato
 def _note(outcome: Outcome, journals: Mapping[Path, Journal]) -> None:
     job = outcome.job
     journal = journals.get(job.root) if job.root is not None else None
-    if journal is None or job.output is None or job.source.path is None:
+    result, source = job.result, job.source.origin
+    if journal is None or result is None or source is None:
         return
     if outcome.error is not None:
-        journal.record_failure(job.output, job.source.path, outcome.error)
+        journal.record_failure(result, source, outcome.error)
     elif outcome.reason is not None and outcome.reason != FINISHED:
-        journal.record_passed(job.output, job.source.path, outcome.reason)
+        journal.record_passed(result, source, outcome.reason)
 
 
 def _enlarge_all(intake: Intake, upscaler: Upscaler, writers: Writers) -> Iterator[Event]:

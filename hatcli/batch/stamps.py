@@ -7,9 +7,11 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from hatcli.batch.places.objects import Stored
 from hatcli.batch.reading import Stamp
 from hatcli.outside import open_plain
 
+Where = Path | Stored  # of an input or a result
 _BLOCK = 1 << 20  # bytes
 
 
@@ -28,19 +30,34 @@ def stamp_open(file: BinaryIO) -> Stamp:
     return Stamp(status.st_size, status.st_mtime_ns, digest.hexdigest())
 
 
-def is_one_of(path: Path, stamps: list[Stamp]) -> bool:
-    """Whether a plain file is what one of these stamps says."""
-    return not path.is_symlink() and any(is_still(path, stamp, trust_time=True) for stamp in stamps)
+def identity_of(source: Where) -> str:
+    """The name by which a file or an object is known wherever it is spoken of."""
+    return str(source) if isinstance(source, Stored) else str(source.absolute())
 
 
-def is_still(path: Path, stamp: Stamp, *, trust_time: bool) -> bool:
-    """Whether a file is what it was: by size and time, or by content where the time is another."""
+def is_there(where: Where) -> bool:
+    """Whether something has this name."""
+    return where.stamp is not None if isinstance(where, Stored) else os.path.lexists(where)
+
+
+def is_one_of(where: Where, stamps: list[Stamp]) -> bool:
+    """Whether a plain file, or an object, is what one of these stamps says."""
+    if isinstance(where, Path) and where.is_symlink():
+        return False
+    return any(is_still(where, stamp, trust_time=True) for stamp in stamps)
+
+
+def is_still(where: Where, stamp: Stamp, *, trust_time: bool) -> bool:
+    """Whether a file is what it was: by size and time, or by content at another time; an object by its tag."""
+    if isinstance(where, Stored):
+        now = where.stamp
+        return now is not None and (now.size, now.sha256) == (stamp.size, stamp.sha256)
     try:
-        status = path.stat()
+        status = where.stat()
         if status.st_size != stamp.size:
             return False
         if trust_time and status.st_mtime_ns == stamp.modified:
             return True
-        return stamp_file(path).sha256 == stamp.sha256
+        return stamp_file(where).sha256 == stamp.sha256
     except OSError:
         return False

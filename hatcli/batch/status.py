@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hatcli.batch.journal_files import held_in
+from hatcli.batch.places.address import is_url, parse
+from hatcli.batch.places.journal import StoreJournal
+from hatcli.batch.places.owner import running
+from hatcli.batch.places.store import StorePlace
 from hatcli.batch.records import Records, fields_of
 from hatcli.batch.shards import Shard
+from hatcli.batch.stamps import is_there
 from hatcli.errors import UsageError
 
 _RECENT = 600.0  # seconds before the newest result in which results count for the rate
@@ -67,18 +71,23 @@ class Status:
         return not self.failed and not self.left
 
 
-def status_of(root: Path) -> Status:
-    """How far the runs are that write to a folder.
+def status_of(output: str | Path) -> Status:
+    """How far the runs are that write to a folder, or to a place in a store.
 
     Raises:
         UsageError: no run has ever written there.
         OutputError: its journal cannot be read.
     """
-    held = held_in(root) if root.is_dir() else []
-    records = _Looked(root)
+    records: _Looked
+    if isinstance(output, str) and is_url(output):
+        place = StorePlace.at(parse(output))
+        held, records = running(place), _LookedAtStore(place, {})
+    else:
+        root = Path(output)
+        held, records = held_in(root) if root.is_dir() else [], _Looked(root)
     if not records.is_there:
         raise UsageError(
-            f"no run over a folder has written to {root}",
+            f"no run over a folder has written to {output}",
             hint="name the folder that was given with -o",
         )
     return records.status(held)
@@ -100,9 +109,9 @@ class _Looked(Records):
             made, unmade = self._latest(key), fields_of(self._unmade.get(key, ""))
             if unmade and unmade.get("run") == self._run_of(key) and _at(unmade) >= _at(made):
                 self._count_unmade(key, unmade, told)
-            elif not made or not os.path.lexists(self._root / key):
+            elif not made or not is_there(self.output_of(key)):
                 told.missing.append(key)
-            elif self.has_made(self._root / key):
+            elif self.has_made(self.output_of(key)):
                 told.done += 1
                 times.append(_at(made))
             else:
@@ -118,7 +127,7 @@ class _Looked(Records):
     def _latest(self, key: str) -> dict[str, Any]:
         """The last line about a result that was made in that way."""
         run = self._run_of(key)
-        return next((fields for fields in self._all(self._root / key) if fields.get("run") == run), {})
+        return next((fields for fields in self._all(self.output_of(key)) if fields.get("run") == run), {})
 
     def _count_unmade(self, key: str, fields: dict[str, Any], told: Status) -> None:
         if "failed" not in fields:
@@ -140,6 +149,10 @@ class _Looked(Records):
         latest = max(self._begun.values(), key=_at, default={})
         found = latest.get("found")
         return found if isinstance(found, int) else 0
+
+
+class _LookedAtStore(_Looked, StoreJournal):
+    """The same for a place in a store."""
 
 
 def _at(fields: dict[str, Any]) -> float:

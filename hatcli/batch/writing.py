@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -13,6 +14,9 @@ from hatcli.atomic import replacing, write_error
 from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.enlarged import Enlarged, PictureFrames, PicturePages, WholePicture
 from hatcli.batch.journal import Journal
+from hatcli.batch.places.journal import StoreJournal
+from hatcli.batch.places.objects import Stored
+from hatcli.batch.places.store import StorePlace
 from hatcli.batch.stamps import stamp_open
 from hatcli.errors import UsageError
 from hatcli.folder import Folder
@@ -38,7 +42,9 @@ def write(result: Enlarged, *, options: EncodeOptions, overwrite: bool, journal:
         UnfinishedError: its rows ended early.
     """
     provenance = result.provenance
-    output, source = provenance.job.output, provenance.job.source.path
+    output, source = provenance.job.output, provenance.job.source.origin
+    if provenance.job.stored is not None:
+        return _to_store(result, provenance.job.stored, options, overwrite=overwrite, journal=journal)
     if output is None:
         return _to_stdout(result, options)
 
@@ -53,6 +59,29 @@ def write(result: Enlarged, *, options: EncodeOptions, overwrite: bool, journal:
             file.flush()
             made = stamp_open(file)
             journal.record(output, source, origin=provenance.origin, made=made, made_by=provenance.made_by)
+    return lost
+
+
+def _to_store(
+    result: Enlarged, stored: Stored, options: EncodeOptions, *, overwrite: bool, journal: Journal | None
+) -> list[str]:
+    """Encoded to a file that nobody sees, then sent; the object says itself what it was made from."""
+    provenance, place = result.provenance, stored.holder
+    source = provenance.job.source.origin
+    assert isinstance(place, StorePlace), "results go to stores"
+    may_replace = overwrite or (journal is not None and journal.has_made(stored))
+    attributes = {"Content-Type": f"image/{provenance.container.lower()}"}
+    if isinstance(journal, StoreJournal) and source is not None:
+        attributes |= journal.attributes_for(source, provenance.origin, provenance.made_by)
+    try:
+        with tempfile.TemporaryFile(prefix="hat-") as file:
+            lost = _encode(result, file, options)
+            file.flush()
+            made = place.put_result(stored.key, file, attributes=attributes, replace=may_replace)
+    except OSError as error:
+        raise write_error(Path(tempfile.gettempdir()) / stored.name, error) from error
+    if journal is not None and source is not None:
+        journal.record(stored, source, origin=provenance.origin, made=made, made_by=provenance.made_by)
     return lost
 
 

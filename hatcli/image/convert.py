@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hatcli.errors import InputError
-from hatcli.image import color, decode, exif, metadata, quality, samples
+from hatcli.image import color, decode, exif, metadata, quality, samples, tone
 from hatcli.image.picture import Picture, Samples
 
 Readable: TypeAlias = Picture | Image.Image | NDArray[Any] | str | os.PathLike[str]
@@ -88,8 +88,9 @@ def to_pil(picture: Picture) -> Image.Image:
     """A Pillow image of mode L, LA, RGB or RGBA with profile, EXIF and resolution in its `info`.
 
     Pillow has no such modes of more than 8 bits: 16-bit samples are rounded to 8; only gray ones without transparency
-    stay, in mode I;16.
+    stay, in mode I;16. Linear light becomes sRGB.
     """
+    picture = tone.shown_picture(picture)
     if picture.bits == 16 and picture.is_gray and picture.alpha is None:
         image = Image.fromarray(np.ascontiguousarray(picture.pixels[..., 0]))
     else:
@@ -102,6 +103,7 @@ def to_pil(picture: Picture) -> Image.Image:
 
 def to_numpy(picture: Picture) -> Samples:
     """`[H, W]` for gray, `[H, W, 3]` for RGB, uint8 or uint16; transparency is one channel more."""
+    picture = tone.shown_picture(picture)
     if picture.alpha is None:
         return picture.pixels[..., 0] if picture.is_gray else picture.pixels
     planes: Any = np.concatenate([picture.pixels, picture.alpha[..., None]], axis=2)

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from hatcli.errors import InputError
-from hatcli.image import color, exif, extras, formats, metadata, opening, samples
+from hatcli.image import color, exif, extras, formats, gain_maps, metadata, opening, samples
 from hatcli.image.codecs import raw
 from hatcli.image.codecs.reader import Beside, Reader
 from hatcli.image.light import Light, hdr_note
@@ -229,7 +229,7 @@ def _assemble(reader: Reader, unpacked: samples.Unpacked, beside: Beside, *, fra
         alpha=None if unpacked.alpha is None else samples.upright(unpacked.alpha, turn),
         icc=icc,
         exif=block,
-        xmp=beside.xmp,
+        xmp=None if beside.xmp is None else gain_maps.without_marks(beside.xmp),
         dpi=dpi if dpi is None or turn < 5 else dpi[::-1],
         format=reader.format,
         jpeg_quality=reader.quality,

@@ -75,6 +75,9 @@ def explained(name: str, format: str) -> Iterator[None]:
             f"cannot read {name}: decoding it needs more memory than there is",
             hint="close other programs, or use a machine with more memory",
         ) from error
+    except ImportError as error:
+        reason = f"what reads {formats.title(format)} cannot be loaded: {error}".splitlines()[0]
+        raise InputError(f"cannot read {name}: {reason}", hint="install it again, and see hat doctor") from error
     except Exception as error:
         reason, hint = _reason(error, format)
         raise InputError(f"cannot read {name}: {reason}", hint=hint) from error

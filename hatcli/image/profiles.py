@@ -7,6 +7,8 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
+from hatcli.image.light import HLG, PQ
+
 _D65, _DCI = (0.3127, 0.3290), (0.314, 0.351)
 _D50 = np.array([0.9642, 1.0, 0.8249])  # the white of the space profiles connect to
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
@@ -26,8 +28,8 @@ _CURVES = {1: _VIDEO_CURVE, 6: _VIDEO_CURVE, 14: _VIDEO_CURVE, 15: _VIDEO_CURVE,
 
 
 def of_codes(primaries: int, transfer: int) -> bytes | None:
-    """The profile for a wide gamut told by codes of ITU-T H.273; None for what is sRGB's or not known."""
-    if primaries not in _WIDE:
+    """The profile for a wide gamut told by codes of ITU-T H.273; None for what is sRGB's, not known, or HDR."""
+    if primaries not in _WIDE or transfer in (PQ, HLG):
         return None
     return made(_NAMES[primaries], _WIDE[primaries], _CURVES.get(transfer, SRGB_CURVE))
 

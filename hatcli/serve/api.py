@@ -131,7 +131,7 @@ class Api:
                 accepted.append(self._desk.facts(job))
         if not accepted and not bad:
             raise RefusedError(422, "there is no picture in the request", hint="send files in multipart/form-data")
-        return JSONResponse({"jobs": accepted, "refused": bad}, status_code=202 if accepted else bad[0]["status"])
+        return _several(accepted, bad)
 
     async def submit_from_root(self, request: Request) -> Response:
         """Pictures below the server's root, by their names there."""
@@ -151,7 +151,7 @@ class Api:
                 jobs.append(self._desk.facts(job))
             except RefusedError as error:
                 bad.append({"name": path, "error": error.message, "hint": error.hint, "status": error.status})
-        return JSONResponse({"jobs": jobs, "refused": bad}, status_code=202 if jobs else bad[0]["status"])
+        return _several(jobs, bad)
 
     def root(self, request: Request) -> Response:
         if self._desk.root is None:
@@ -276,6 +276,14 @@ class Api:
 
     def openapi(self, request: Request) -> Response:
         return JSONResponse(document())
+
+
+def _several(accepted: list[dict[str, Any]], bad: list[dict[str, Any]]) -> Response:
+    """What became of several pictures; an error if nothing came of any."""
+    found = {"jobs": accepted, "refused": bad}
+    if accepted:
+        return JSONResponse(found, status_code=202)
+    return JSONResponse({"error": bad[0]["error"], "hint": bad[0]["hint"], **found}, status_code=bad[0]["status"])
 
 
 async def _json(request: Request) -> dict[str, Any]:

@@ -120,6 +120,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_wildcard(host: str) -> bool:
+    """Whether it stands for all addresses of this machine, and so is nobody's name."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return host == ""
+
+
 def _is_own(headers: Headers, host: str) -> bool:
     """Whether a request comes from no page, or from one of this server's."""
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):

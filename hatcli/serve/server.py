@@ -20,7 +20,7 @@ from hatcli.serve.api import Api
 from hatcli.serve.child import Child, python
 from hatcli.serve.desk import Desk
 from hatcli.serve.events import Events
-from hatcli.serve.guard import Guard
+from hatcli.serve.guard import Guard, is_wildcard
 from hatcli.serve.inspection import Inspector
 from hatcli.serve.limits import Limits
 from hatcli.serve.models import Downloads
@@ -129,10 +129,11 @@ def serve(
         def stop() -> None:
             server.handle_exit(signal.SIGTERM, None)
 
-        shown = f"[{host}]" if ":" in host else host
+        called = host if not is_wildcard(host) else (names or ["localhost"])[0]
+        shown = f"[{called}]" if ":" in called else called
         listening = Listening(f"http://{shown}:{port}", token)
         api = Api(desk, events, fetching, paused=paused, stop=stop).application()
-        guarded = Guard(api, token=token, hosts=[host, *names], port=port)
+        guarded = Guard(api, token=token, hosts=[called, *names], port=port)
         config = uvicorn.Config(
             guarded,
             log_config=None,

@@ -13,13 +13,14 @@ from typing import BinaryIO
 import platformdirs
 
 from hatcli.atomic import write_error
-from hatcli.errors import UsageError
+from hatcli.errors import OutputError, UsageError
 from hatcli.serve.jobs import Job
 from hatcli.serve.limits import SPARE
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _TOKEN_BYTES = 32
 _LOCKED_BYTE = 1 << 30
+_ELSEWHERE = "name another folder with --state"
 
 
 def default_folder() -> Path:
@@ -48,10 +49,10 @@ class State:
                 place.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._held = open(folder / "lock", "ab+")  # noqa: SIM115  (held until the end)
         except OSError as error:
-            raise write_error(folder / "lock", error) from error
+            raise OutputError(write_error(folder / "lock", error).message, hint=_ELSEWHERE) from error
         if not _lock(self._held):
             self._held.close()
-            raise UsageError(f"another hat serve uses {folder}", hint="name another folder with --state")
+            raise UsageError(f"another hat serve uses {folder}", hint=_ELSEWHERE)
 
     def close(self) -> None:
         """Let another server have it."""

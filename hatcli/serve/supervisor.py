@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -66,12 +67,21 @@ class Supervisor(threading.Thread):
                 if not self._is_possible() or not self._worker_is_ready():
                     self._stopping.wait(TURN)
                     continue
-                job = self._queue.take(seconds=TURN, with_root=self._with_root)
+                job = self._next()
                 if job is not None:
                     self._do(job)
         finally:
             if self._child is not None:
                 self._child.end(1.0)
+
+    def _next(self) -> Job | None:
+        """The next job; None if there is none, or the queue cannot be written."""
+        try:
+            return self._queue.take(seconds=TURN, with_root=self._with_root)
+        except RefusedError as error:
+            self.paused = error.message
+            self._stopping.wait(1.0)
+            return None
 
     def _is_possible(self) -> bool:
         """Whether results can be written."""
@@ -123,6 +133,11 @@ class Supervisor(threading.Thread):
             self._listen(job, self._child)
         except DiedError:
             self._crashed(job)
+        except Exception as error:  # a bug of ours costs the job, not the queue
+            traceback.print_exc()
+            self._drop_worker()
+            message = f"hat failed with {type(error).__name__}"
+            self._surely(lambda: self._queue.end(job, FAILED, error=message, hint="this is a bug in hat"))
 
     def _listen(self, job: Job, child: Child) -> None:
         """Hear what the worker says until the job is over, one way or the other."""

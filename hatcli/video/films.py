@@ -179,7 +179,7 @@ class FilmEnlarger:
         Raises:
             HatError: it cannot be enlarged.
         """
-        film, encoding, decision = self._decided(job, upscaler, plan)
+        film, _, decision = self._decided(job, upscaler, plan)
         span = Span(*self.options.span(film.seconds))
         seconds = film.seconds if span.length is None else float(span.length)
         frames = max(1, round(seconds * film.rate)) if seconds else decision.frames

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.mutations import mutated
 from support.pictures import noise
 
 pytestmark = pytest.mark.stress
@@ -31,26 +32,6 @@ def originals() -> list[tuple[str, bytes]]:
                 image.save(file, kind, **({"save_all": True, "append_images": frames} if several else {}))
                 files.append((suffix, file.getvalue()))
     return files
-
-
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    out = bytearray(data)
-    for _ in range(chance.choice([1, 1, 2, 4, 16])):
-        place = chance.randrange(len(out))
-        match chance.randrange(5):
-            case 0:
-                out[place] ^= 1 << chance.randrange(8)
-            case 1:
-                out[place] = chance.randrange(256)
-            case 2:
-                del out[place : place + chance.randrange(1, 20)]
-            case 3:
-                out[place:place] = chance.randbytes(chance.randrange(1, 20))
-            case _:
-                del out[max(1, place) :]
-        if not out:
-            return b"\0"
-    return bytes(out)
 
 
 def test_no_damage_ends_a_run(tmp_path: Path, weights: Path, share: float) -> None:

@@ -36,6 +36,7 @@ def examine() -> dict[str, Any]:
     import torch
 
     from hatcli import __version__
+    from hatcli.image import extras, formats
     from hatcli.models import catalog, store
     from hatcli.upscaling.device import choose, free_memory, has_bf16
 
@@ -46,6 +47,8 @@ def examine() -> dict[str, Any]:
         advice.append(f"{choice.why}; on a machine with an NVIDIA card, see https://pytorch.org for a CUDA build")
     if all(name.startswith("hat-t") for name in installed):
         advice.append("for the best quality: hat download hat (clean pictures), hat download real-hat (photos)")
+    if missing := [formats.title(name) for name in extras.missing()]:
+        advice.append(f"for {', '.join(missing)}: {extras.INSTALL}")
     return {
         "hat": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
@@ -57,6 +60,7 @@ def examine() -> dict[str, Any]:
         "free_memory": f"{free_memory(choice.device) / 1e9:.1f} GB",
         "models": installed,
         "weights_in": str(store.root()),
+        "formats": {formats.title(name): "there" if extras.is_there(name) else "missing" for name in extras.LIBRARIES},
         "packages": {name: _version(name) for name in PACKAGES},
         "program": sys.executable,
         "next": advice or ["hat upscale photo.png --scale 4"],

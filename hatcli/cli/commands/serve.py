@@ -60,7 +60,7 @@ def serve(
         if door.browser and not as_json:
             open_browser(address)
 
-    devices = [one.strip() for one in device.split(",") if one.strip()]
+    devices = [one.strip() for one in device.split(",") if one.strip()] or ["auto"]
     run(
         host=door.host,
         port=door.port,

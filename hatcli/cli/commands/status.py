@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,13 +20,13 @@ _NAMED = 20  # of missing results
 
 @command
 def status(
-    output: Annotated[str, typer.Argument(help="The folder that results go to.", metavar="OUT")],
+    output: Annotated[str, typer.Argument(help="The folder, or place in a store, that results go to.", metavar="OUT")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", metavar="")] = False,
 ) -> None:
     """Say what of a folder is done, failed and missing, while runs go or after them; exit code 0 if all is done."""
     from hatcli.batch.status import status_of
 
-    told = status_of(Path(output))
+    told = status_of(output)
     if as_json:
         print_result(json.dumps(as_document(told)))
     else:

@@ -15,6 +15,7 @@ from hatcli.cli.shared.film_options import Film
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.option_groups import Talk
 from hatcli.cli.shared.program import ARGUMENTS
+from hatcli.cli.shared.remote_options import Remote
 from hatcli.cli.shared.upscale_options import Content, Course, Files, RunningOnSeveral, Size, plan_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def upscale(
     content: Content,
     film: Film,
     course: Course,
+    remote: Remote,
     talk: Talk,
 ) -> None:
     """Enlarge pictures and films.
@@ -49,6 +51,7 @@ def upscale(
     files.check()
     console = course.console(talk, files)
     shard = course.shard()
+    asked = remote.parameters(model, files, size, content, running, course)
 
     from hatcli.batch.decoder import DecoderProcess
 
@@ -58,9 +61,10 @@ def upscale(
         decoder.start()  # it gets ready while PyTorch is imported here
 
         from hatcli.batch.batch import settle, wanted_factors
+        from hatcli.batch.places.settle import settle_stored
         from hatcli.cli.views.json_lines import JsonLines
         from hatcli.cli.views.people import People
-        from hatcli.cli.views.runs import show_dry_run
+        from hatcli.cli.views.runs import show_dry_run, show_run
         from hatcli.models.opening import AUTO
         from hatcli.upscaling.upscaler import Upscaler
         from hatcli.video.films import DecoderBesideFilms
@@ -72,13 +76,32 @@ def upscale(
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
         found = files.find(naming, look=seeing.look, is_film=films.is_film)
         choices = running.choices()
-        factors = [] if model == AUTO else wanted_factors(plan.target, found, seeing.look)
-        networks = open_model(model, factors, console, offline=offline)
+        named = AUTO if remote.server else model  # the server has it, and knows it by name
+        factors = [] if named == AUTO else wanted_factors(plan.target, found, seeing.look)
+        networks = open_model(named, factors, console, offline=offline)
         upscaler = Upscaler(networks, choice=choices[0], settings=settings)
-        batch = settle(found, files.output, naming, plan, networks, upscaler, seeing, shard=shard, named=files.named)
-        tell_found(found, console)
+        if files.has_urls():
+            batch = settle_stored(
+                files.named,
+                files.output,
+                naming,
+                plan,
+                networks,
+                upscaler,
+                seeing,
+                shard=shard,
+                recursive=files.recursive,
+                found=found,
+                is_noted=not course.dry_run,
+            )
+        else:
+            typed = files.named
+            batch = settle(found, files.output, naming, plan, networks, upscaler, seeing, shard=shard, named=typed)
+        tell_found(batch.found, console)
         lines: list[View] = [JsonLines()] if course.as_json else []
-        if len(choices) > 1:
+        if remote.server:
+            batch = remote.on_server(batch)
+        elif len(choices) > 1:
             files.check_several()
             batch = replace(batch, devices=tuple(str(choice.device) for choice in choices))
         if course.dry_run:
@@ -87,7 +110,12 @@ def upscale(
             for note in make_ready(batch, opened, files):
                 console.say(f"note: {show(note)}")
             bars = opened.enter_context(console.bars(len(batch.jobs)))
-            code = run(batch, [People(console, bars), *lines], context.meta[ARGUMENTS])
+            views = [People(console, bars), *lines]
+            code = (
+                show_run(batch, views, remote.events(batch, asked))
+                if remote.server
+                else run(batch, views, context.meta[ARGUMENTS])
+            )
     if code:
         raise typer.Exit(code)
 

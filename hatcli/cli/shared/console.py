@@ -60,7 +60,7 @@ class Console:
 
     @contextmanager
     def bars(self, pictures: int) -> Iterator[Bars]:
-        """Progress of a run over `pictures`; on a terminal only."""
+        """Progress of a run over `pictures`, 0: nobody knows how many; on a terminal only."""
         if not self.progress:
             yield Bars(None, pictures)
             return
@@ -125,7 +125,9 @@ class Bars:
     def __init__(self, progress: Any, pictures: int, *, name_width: int = 40) -> None:
         self._progress, self._pictures, self._finished, self._name_width = progress, pictures, 0, name_width
         if progress is not None:
-            self._all = progress.add_task("pictures", total=pictures, detail=f"0/{pictures}", visible=pictures > 1)
+            self._all = progress.add_task(
+                "pictures", total=pictures or None, detail=self._count(), visible=pictures != 1
+            )
             self._one = progress.add_task("", total=1.0, detail="")
 
     def picture(self, name: str) -> None:
@@ -152,7 +154,10 @@ class Bars:
         """The current picture is done, well or not."""
         self._finished += 1
         if self._progress is not None:
-            self._progress.update(self._all, completed=self._finished, detail=f"{self._finished}/{self._pictures}")
+            self._progress.update(self._all, completed=self._finished, detail=self._count())
+
+    def _count(self) -> str:
+        return f"{self._finished}/{self._pictures}" if self._pictures else str(self._finished)
 
 
 def print_error(text: str) -> None:

@@ -43,7 +43,9 @@ def completed(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
 
 Inputs = Annotated[
     list[str] | None,
-    typer.Argument(help="Files, folders, globs, @list.txt, or - for stdin.", metavar="INPUTS...", show_default=False),
+    typer.Argument(
+        help="Files, folders, globs, @list.txt, URLs, or - for stdin.", metavar="INPUTS...", show_default=False
+    ),
 ]
 MoreInputs = Annotated[list[str] | None, typer.Option("-i", "--input", hidden=True)]
 Output = Annotated[

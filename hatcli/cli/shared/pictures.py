@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 def read_picture(path: Path, console: Console) -> Picture:
     """A picture; what is lost of it on the way is said."""
-    from hatcli.image import decode
+    from hatcli.image import decode, tone
 
     if not path.exists():
         raise UsageError(f"there is no file {path}", hint="check the name, or the folder you are in")
-    picture = decode.read(path)
+    picture = tone.shown_picture(decode.read(path))
     for note in picture.notes:
         console.say(f"{show(path.name)}: {show(note)}")
     if picture.alpha is not None:

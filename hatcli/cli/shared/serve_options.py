@@ -22,13 +22,19 @@ class Door:
     """Where the server answers, and to whom."""
 
     port: Annotated[
-        int, typer.Option("--port", "-p", help="0: any that is free.", rich_help_panel=DOOR, min=0, max=65535)
+        int,
+        typer.Option("--port", "-p", help="0: any that is free.", metavar="N", rich_help_panel=DOOR, min=0, max=65535),
     ] = PORT
-    host: Annotated[str, typer.Option("--host", help="Address to listen at.", rich_help_panel=DOOR)] = "127.0.0.1"
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen at.", metavar="ADDRESS", rich_help_panel=DOOR)
+    ] = "127.0.0.1"
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
-            "--allow-host", help="A name this server may be called by; needed for --host.", rich_help_panel=DOOR
+            "--allow-host",
+            help="A name this server may be called by; needed for --host.",
+            metavar="NAME",
+            rich_help_panel=DOOR,
         ),
     ] = None
     browser: Annotated[
@@ -57,19 +63,26 @@ class Amounts:
     """How much is taken in and kept."""
 
     max_megabytes: Annotated[
-        float, typer.Option("--max-megabytes", help="Of one picture's file.", rich_help_panel=AMOUNTS, min=0.001)
+        float,
+        typer.Option(
+            "--max-megabytes", help="Of one picture's file.", metavar="MB", rich_help_panel=AMOUNTS, min=0.001
+        ),
     ] = 1024
     max_megapixels: Annotated[
-        float, typer.Option("--max-megapixels", help="Of one picture.", rich_help_panel=AMOUNTS, min=0.001)
+        float,
+        typer.Option("--max-megapixels", help="Of one picture.", metavar="MP", rich_help_panel=AMOUNTS, min=0.001),
     ] = 178.956970
-    max_jobs: Annotated[int, typer.Option("--max-jobs", help="That wait at once.", rich_help_panel=AMOUNTS, min=1)] = (
-        1000
-    )
+    max_jobs: Annotated[
+        int, typer.Option("--max-jobs", help="That wait at once.", metavar="N", rich_help_panel=AMOUNTS, min=1)
+    ] = 1000
     max_disk: Annotated[
         str, typer.Option("--max-disk", help="For pictures and results.", rich_help_panel=AMOUNTS, metavar="BYTES")
     ] = "50GB"
     max_days: Annotated[
-        float, typer.Option("--max-days", help="That ended jobs are kept.", rich_help_panel=AMOUNTS, min=0.001)
+        float,
+        typer.Option(
+            "--max-days", help="That ended jobs are kept.", metavar="DAYS", rich_help_panel=AMOUNTS, min=0.001
+        ),
     ] = 7
 
     def limits(self) -> Limits:

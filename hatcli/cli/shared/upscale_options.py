@@ -64,6 +64,16 @@ class Files:
         """Refuse what only one process can read or write."""
         if STDOUT in self.named or self.output == STDOUT:
             raise UsageError("several devices need files, not stdin or stdout", hint="name one device")
+        if self.has_urls():
+            raise UsageError(
+                "several devices share folders, not stores", hint="begin one run for each, with --shard 1/2 and 2/2"
+            )
+
+    def has_urls(self) -> bool:
+        """Whether anything named is no file or folder of this machine."""
+        from hatcli.batch.places.address import is_url
+
+        return any(is_url(name) for name in (*self.named, self.output or ""))
 
     def format(self) -> str | None:
         """An encoder's name; None for `same`."""
@@ -86,14 +96,18 @@ class Files:
         return Naming(suffix=suffix or self.suffix, name=self.name, format=self.format())
 
     def find(self, naming: Naming, *, look: LookAt, is_film: Callable[[Path], bool]) -> Found:
-        """The pictures that are named."""
+        """The pictures that are named; those at URLs are found later, while others are enlarged."""
         from hatcli.batch import inputs
+        from hatcli.batch.places.address import is_url
 
+        named = [name for name in self.named if not is_url(name)]
+        if not named:
+            return inputs.Found()
         return inputs.find(
-            self.named,
+            named,
             recursive=self.recursive,
             naming=naming,
-            output=self.folder,
+            output=None if self.output is not None and is_url(self.output) else self.folder,
             follow_links=self.follow_links,
             look=look,
             is_film=is_film,

@@ -106,6 +106,7 @@ class JsonLines:
         _emit(
             "estimate",
             pictures=tally.foreseen,
+            unread=tally.unforeseen,
             seconds=round(tally.seconds, 3),
             seconds_range=[round(bound, 3) for bound in times],
             file_bytes=tally.file_bytes,
@@ -134,7 +135,7 @@ def _planned(event: Foreseen) -> dict[str, Any]:
 
 def output_of(job: Job) -> str:
     """Where a job's result goes."""
-    return "stdout" if job.output is None else str(job.output)
+    return "stdout" if job.result is None else str(job.result)
 
 
 def not_started(batch: Batch, tally: Tally) -> int:

@@ -62,7 +62,8 @@ class People:
         elif isinstance(event, Foreseen):
             self._planned(event)
         elif isinstance(event, Unforeseen):
-            self._console.say(f"{show(event.job.source.label)} is not read by --dry-run")
+            if event.job.source.origin is None or event.job.source.path is not None:
+                self._console.say(f"{show(event.job.source.label)} is not read by --dry-run")
         else:
             self._bars.finished()
             self._outcome(event)
@@ -128,6 +129,9 @@ class People:
 
         times = estimate.span(tally.seconds, estimate.TIME_SLACK)
         sizes = estimate.span(tally.file_bytes, estimate.SIZE_SLACK)
+        if tally.unforeseen and not tally.foreseen:
+            self._console.say(f"{tally.unforeseen} to do, {tally.counts['skipped']} to skip; none of them was read")
+            return
         self._console.say(
             f"{tally.foreseen} to do, {tally.counts['skipped']} to skip, {tally.counts['failed']} that cannot be done; "
             f"{length(times[0])} to {length(times[1])} on {batch.device} and {sizes[0] / 1e6:.1f} to "

@@ -21,13 +21,14 @@ class Beginning:
     """What is said before the first picture.
 
     Attributes:
+        pictures: None where they are still being listed.
         model: what `-n` means: a model's name, or `auto`.
         usual: the model for clean pictures.
         sister: the one `auto` has for others, or None.
         notes: what should be known of it, a sentence each.
     """
 
-    pictures: int
+    pictures: int | None
     model: str
     usual: Model
     sister: Model | None
@@ -118,7 +119,7 @@ def _beginning(batch: Batch) -> Beginning:
     usual = opened.usual(scale) if isinstance(opened, Auto) else opened
     reached = math.prod(passes_for(scale, usual)) if scale else 0
     return Beginning(
-        pictures=len(batch.jobs),
+        pictures=len(batch.jobs) if isinstance(batch.jobs, list) else None,
         model=opened.name,
         usual=usual,
         sister=opened.sister(scale) if isinstance(opened, Auto) else None,

@@ -6,8 +6,10 @@ import struct
 from dataclasses import replace
 from typing import Any
 
-from hatcli.image import exif, profiles, saving
-from hatcli.image.codecs.reader import Beside, PillowReader, opened_by_pillow
+import numpy as np
+
+from hatcli.image import exif, extras, profiles, samples, saving
+from hatcli.image.codecs.reader import Beside, PillowReader, Shape, opened_by_pillow
 from hatcli.image.codecs.writer import Writer, carried_by_pillow, in_color, stacked
 from hatcli.image.light import Light, of_codes
 from hatcli.image.options import EncodeOptions
@@ -18,6 +20,23 @@ DEFAULT_QUALITY = 85
 
 class AvifReader(PillowReader):
     """An AVIF."""
+
+    def unpack(self) -> samples.Unpacked:
+        """What Pillow gives, which has 8 bits; high dynamic range keeps its 10 or 12 where opencodecs is installed."""
+        if not self._is_read_deep:
+            return super().unpack()
+        from opencodecs.codecs import _avif
+
+        array = np.asarray(_avif.decode(self.data))
+        return samples.from_array(samples.widened(array, peak=2 ** self.stored_bits() - 1))
+
+    @property
+    def _is_read_deep(self) -> bool:
+        return self.stored_bits() > 8 and self.light() is not None and extras.has_module("opencodecs")
+
+    def shape(self) -> Shape:
+        shape = super().shape()
+        return replace(shape, bits=16) if self._is_read_deep else shape
 
     def stored_bits(self) -> int:
         start = self.data.find(b"av1C")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hatcli.errors import OutputError
 from hatcli.image import exif, gain_maps, metadata, opening, profiles, samples
 from hatcli.image.codecs import boxes
 from hatcli.image.codecs.reader import Beside, Reader, Shape
@@ -18,6 +19,8 @@ from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture, Samples, eight_bits
 
 DEFAULT_QUALITY = 90
+_TILE = 2048  # pixels a side from which it is cut into tiles, as phones do: decoders refuse what takes too much at once
+_MOST_AT_ONCE = 15 << 20  # bytes of a picture that is not cut, which readers take
 _WRITTEN_BITS = 10  # the most that phones and browsers show
 _UNSPECIFIED = 2
 
@@ -116,7 +119,10 @@ def encode(picture: Picture, options: EncodeOptions) -> tuple[bytes, list[str]]:
         keywords["chroma"] = "444"
     made = pillow_heif.from_bytes(mode, (picture.width, picture.height), planes.tobytes())
     file = io.BytesIO()
-    made.save(file, quality=options.quality or DEFAULT_QUALITY, full_range_flag=1, **keywords)
+    tile = 0 if picture.alpha is not None else _TILE  # alpha would get lost on tiles
+    made.save(file, quality=options.quality or DEFAULT_QUALITY, full_range_flag=1, tile_size=tile, **keywords)
+    if not tile and file.tell() > _MOST_AT_ONCE:
+        raise OutputError("the picture with its transparency is too large for HEIC", hint="write it as --format png")
     return file.getvalue(), []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hatcli.image import exif, saving
+from hatcli.image import exif, gain_maps, saving
 from hatcli.image.codecs.reader import PillowReader, opened_by_pillow
 from hatcli.image.codecs.writer import Writer, flattened
 from hatcli.image.options import EncodeOptions
@@ -16,6 +16,9 @@ _MOST_EXIF, _MOST_XMP = 65533 - len(exif.PREFIX), 65504 - 29  # one marker's wor
 
 class JpegReader(PillowReader):
     """A JPEG."""
+
+    def remarks(self, *, has_profile: bool) -> list[str]:
+        return [gain_maps.NOTE] if gain_maps.in_jpeg(self.data) else []
 
     def said_resolution(self, info: dict[str, Any]) -> Any:
         """Not what Pillow makes of it, which is 72 where nothing is said."""

@@ -20,7 +20,7 @@ from hatcli.image.picture import Picture
 
 _SRGB, _LINEAR, _D65 = 13, 8, 1
 _GRAY = 1
-_MOST_BOX = 1 << 24  # bytes of EXIF or XMP that are unpacked
+_MOST_BOX = 1 << 22  # bytes of EXIF or XMP that are unpacked
 _WHITE_OF_P3 = {1: 12, 11: 11}  # H.273's code for P3 primaries by libjxl's for the white: daylight, cinema
 _P3, _DCI = 11, 11
 _LOSSLESS_EFFORT, _EFFORT = 3, 5  # more takes several times as long for a few per cent
@@ -148,12 +148,12 @@ def _metadata_boxes(data: bytes) -> dict[bytes, bytes]:
 
 
 def _unpacked(packed: bytes) -> bytes | None:
-    """What Brotli has packed; None if it is damaged."""
+    """What Brotli has packed; None if it is damaged or too much."""
     from opencodecs.codecs import _brotli
 
     try:
-        return bytes(_brotli.decode(packed))[:_MOST_BOX]
-    except Exception:  # damaged metadata do not make a damaged picture
+        return bytes(_brotli.decode(packed, out=_MOST_BOX))
+    except Exception:  # damaged, or more than that: no reason to refuse the picture
         return None
 
 

@@ -104,6 +104,7 @@ class RawReader(Reader):
                 output_bps=16,
                 use_camera_wb=True,
                 no_auto_bright=True,
+                adjust_maximum_thr=0.0,  # else brightness would depend on what else is in the picture
                 gamma=gamma,
                 output_color=rawpy.ColorSpace[space],
             )
@@ -117,7 +118,7 @@ class RawReader(Reader):
         return Shape(self.width, self.height, 3, 16, alpha=False)
 
     def remarks(self, *, has_profile: bool) -> list[str]:
-        return [f"developed with the camera's white balance, to {self.profile}"]
+        return [f"developed with the camera's white balance, to {_SPACES[self.profile][0]}"]
 
 
 def opened(data: bytes, format: str, *, name: str, max_pixels: int, profile: str = "srgb") -> Reader:

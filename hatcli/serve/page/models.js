@@ -13,7 +13,7 @@ export class Models {
   draw() {
     const chosen = this.settings.model, here = this.here(), focus = document.activeElement?.value;
     const auto = radio("model", "auto", "Automatic", "the best model that is here, for each picture", { checked: true });
-    at("installed").replaceChildren(auto, ...here.map(model => radio("model", model.name, words.model(model.name), model.about)));
+    at("installed").replaceChildren(auto, ...here.map(model => radio("model", model.name, words.model(model.name), `for ${model.about}`)));
     const fields = [...at("installed").querySelectorAll("input")], found = fields.find(field => field.value === chosen) || fields[0];
     found.checked = true; this.settings.model = found.value; this.settings.shape();
     if (focus) fields.find(field => field.value === focus)?.focus();
@@ -33,7 +33,7 @@ export class Models {
     const fetch = make("button", { type: "button", "aria-label": `Fetch ${model.name}`, onclick: () => this.fetch(model) }, "Fetch");
     const size = model.bytes[this.scale(model)];
     const facts = [model.scales.map(scale => `${scale}×`).join(" "), size ? words.bytes(size) : "", model.licence || "licence not stated"].filter(Boolean).join(" · ");
-    const row = make("li", {}, make("span", {}, make("b", {}, words.model(model.name)), make("small", {}, model.about), make("small", { class: "facts" }, facts), bar, note), fetch);
+    const row = make("li", {}, make("span", {}, make("b", {}, model.title), make("small", {}, `for ${model.about}`), make("small", { class: "facts" }, facts), bar, note), fetch);
     this.rows.set(model.name, { bar, fetch, note });
     if (this.told.has(model.name)) this.show(this.told.get(model.name));
     return row;

@@ -24,7 +24,7 @@ export class Preview {
     this.w = Math.min(SIDE, job.source_width); this.h = Math.min(SIDE, job.source_height);
     this.x = Math.round((job.source_width - this.w) / 2); this.y = Math.round((job.source_height - this.h) / 2);
     const chosen = new Set(this.settings.model === "auto" ? this.models.here().slice(0, 4).map(model => model.name) : [this.settings.model, ...this.models.here().slice(0, 2).map(model => model.name)]);
-    at("contestants").replaceChildren(make("legend", {}, "Models"), ...this.models.here().map(model => radio("contestant", model.name, words.model(model.name), model.about, { type: "checkbox", checked: chosen.has(model.name) })));
+    at("contestants").replaceChildren(make("legend", {}, "Models"), ...this.models.here().map(model => radio("contestant", model.name, words.model(model.name), `for ${model.about}`, { type: "checkbox", checked: chosen.has(model.name) })));
     at("preview").showModal(); at("square").focus(); this.place();
   }
 
@@ -78,16 +78,22 @@ export class Preview {
     if (job.state === "running") trial.state.textContent = job.tiles > 1 ? `tile ${job.tile} of ${job.tiles}` : "enlarging…";
     if (job.state === "failed") { trial.state.textContent = [job.error, job.hint].filter(Boolean).join(": "); trial.state.className = "bad"; }
     if (job.state === "done" && trial.picture.disabled) {
+      this.before(job);
       trial.state.textContent = [words.size(job.width, job.height), job.seconds ? words.took(job.seconds) : ""].filter(Boolean).join(" · ");
       trial.picture.append(make("img", { src: address(job.id, "view/result"), alt: `The piece by ${trial.name}` })); trial.picture.disabled = false;
       set(trial.picture, { "aria-label": `Compare ${words.model(trial.name)} with the others` });
     }
   }
+  before(job) {  // the piece as it was, once, as large
+    if (this.shown) return;
+    this.shown = make("article", {}, make("h3", {}, "Before"), make("div", { class: "shown" }, make("img", { src: address(job.id, "view/source"), alt: "The piece as it was" })), make("p", { class: "facts" }, words.size(job.source_width, job.source_height)));
+    at("outcomes").prepend(this.shown);
+  }
   face(trial) {  // this one to the right, "before" to the left
-    const done = [...this.trials.values()].filter(one => one.job?.state === "done");
+    const shown = [...at("outcomes").children], done = [...this.trials.values()].filter(one => one.job?.state === "done").sort((a, b) => shown.indexOf(a.element) - shown.indexOf(b.element));
     const models = done.map(one => ({ name: words.model(one.name), source: address(one.job.id, "view/result"), facts: one.state.textContent }));
     this.compare.openTrials(`A piece of ${isolated(this.job.name)}`, [{ name: "before (bicubic)", from: address(trial.job.id, "view/source") }, ...models], done.indexOf(trial) + 1);
   }
 
-  forget() { this.trials.clear(); for (const old of [...at("outcomes").querySelectorAll("article")]) old.remove(); at("noTrials").hidden = false; }
+  forget() { this.trials.clear(); this.shown = null; for (const old of [...at("outcomes").querySelectorAll("article")]) old.remove(); at("noTrials").hidden = false; }
 }

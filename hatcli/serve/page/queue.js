@@ -37,7 +37,7 @@ export class Queue {
     const known = new Set([...held, ...queue, ...ended].map(job => job.id));
     for (const [id, row] of this.rows) if (!known.has(id)) { this.leave(row); this.rows.delete(id); }
     if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
-    at("heldTitle").textContent = `Ready (${held.length})`; at("queueTitle").textContent = `In the queue (${queue.length})`; at("endedTitle").textContent = `Done (${ended.length})`;
+    at("heldTitle").textContent = `Ready (${held.length})`; at("queueTitle").textContent = `In the queue (${queue.length})`; at("endedTitle").textContent = `Finished (${ended.length})`;
     at("zip").href = zip(); at("zip").hidden = done.length < 2;
     at("start").disabled = !held.length; at("start").textContent = held.length ? `Enlarge ${words.count(held.length, "picture")}` : "Enlarge";
     at("tryModels").disabled = !known.size;
@@ -123,11 +123,11 @@ export class Queue {
     if (!row || down.button) return;
     down.preventDefault(); grip.focus(); grip.setPointerCapture(down.pointerId); this.dragging = row; element.classList.add("lifted");
     const list = element.parentElement, mates = new Set(this.mates(row).map(job => job.id));
-    const others = () => [...list.children].filter(other => other !== element && mates.has(other.dataset.id));
+    // The others step aside: a row that was itself put elsewhere would lose the pointer.
     const over = event => {
-      const next = others().find(other => { const box = other.getBoundingClientRect(); return event.clientY < box.top + box.height / 2; });
-      const last = others().at(-1);
-      if (next) { if (next.previousElementSibling !== element) next.before(element); } else if (last && last.nextElementSibling !== element) last.after(element);
+      const rows = [...list.children].filter(other => mates.has(other.dataset.id)), from = rows.indexOf(element);
+      const above = rows.filter(other => other !== element && event.clientY > other.getBoundingClientRect().top + other.offsetHeight / 2).length;
+      if (above < from) element.after(...rows.slice(above, from)); else if (above > from) element.before(...rows.slice(from + 1, above + 1));
     };
     const end = event => {
       grip.removeEventListener("pointermove", over); grip.removeEventListener("pointerup", end); grip.removeEventListener("pointercancel", end);

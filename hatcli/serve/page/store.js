@@ -2,9 +2,10 @@
 import { call, EVENTS } from "./api.js";
 
 const REST = 10_000;  // milliseconds between two looks while nobody sees the page
+const AGAIN = 1_000;  // milliseconds until a broken line is tried again
 
 export class Store {
-  constructor() { this.jobs = new Map(); this.listeners = []; this.onModel = this.onOffline = () => {}; this.source = null; this.loading = null; }
+  constructor() { this.jobs = new Map(); this.listeners = []; this.onModel = this.onOffline = () => {}; this.source = null; }
 
   listen(listener) { this.listeners.push(listener); }
   tell(job, old) { for (const listener of this.listeners) listener(job, old); }
@@ -36,16 +37,20 @@ export class Store {
   }
   rest() { this.close(); this.resting = setInterval(() => this.load().catch(() => {}), REST); }
   close() { if (this.source) this.source.close(); this.source = null; clearTimeout(this.later); clearInterval(this.resting); }
+  // The line is broken: the browser takes it up again with Last-Event-ID, but slower and slower, and not after every error.
+  seek(source) {
+    clearTimeout(this.later);
+    this.later = setTimeout(async () => {
+      if (source !== this.source || source.readyState === EventSource.OPEN) return;
+      try { await this.load(); } catch (error) { if (error.status === 401) this.onOffline(error); this.seek(source); return; }
+      if (source === this.source && source.readyState !== EventSource.OPEN) this.wake();
+    }, AGAIN);
+  }
   wake() {
     this.close();
     const source = this.source = new EventSource(EVENTS);
     source.onopen = () => { this.onOffline(null); this.load().catch(error => this.onOffline(error)); };
-    source.onerror = () => {
-      if (source !== this.source) return;
-      this.onOffline(new Error("offline"));
-      call("GET", "/jobs").catch(error => { if (error.status === 401) this.onOffline(error); });
-      if (source.readyState === EventSource.CLOSED) this.later = setTimeout(() => this.wake(), 2000);
-    };
+    source.onerror = () => { if (source === this.source) { this.onOffline(new Error("offline")); this.seek(source); } };
     const hear = (kind, act) => source.addEventListener(kind, event => act(JSON.parse(event.data)));
     hear("job", job => this.put(job)); hear("removed", ({ id }) => this.drop(id)); hear("model", model => this.onModel(model));
     hear("hello", ({ reset }) => { if (reset) this.load().catch(() => {}); });

@@ -1,0 +1,115 @@
+"""A worker that hangs, crashes, babbles or speaks late costs one job at most."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("starlette")
+
+from hatcli.serve.child import Child
+from hatcli.serve.jobs import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job
+from hatcli.serve.limits import Limits
+from hatcli.serve.queue import Queue
+from hatcli.serve.state import State, new_id
+from hatcli.serve.supervisor import Supervisor
+
+WORKER = """
+import json, sys, time
+def say(**fields):
+    print(json.dumps(fields), flush=True)
+say(event="ready", device="fake", precision="fp32", why="for a test")
+for line in sys.stdin:
+    asked = json.loads(line)
+    attempt, name = asked["attempt"], asked.get("name", "")
+    if asked["do"] == "stop":
+        say(event="stopped", attempt=attempt)
+    elif name == "hang":
+        time.sleep(1000)
+    elif name == "crash":
+        sys.exit(3)
+    elif name == "babble":
+        print("{not json", flush=True)
+        time.sleep(1000)
+    elif name == "slow":
+        say(event="progress", attempt=attempt, done=0.25, tile=1, tiles=4)
+    else:
+        say(event="progress", attempt="another:1", done=0.5, tile=1, tiles=2)
+        say(event="done", attempt=attempt, width=2, height=2, source_width=1, source_height=1, seconds=0.1,
+            model="fake", notes=[], result_bytes=3)
+"""
+
+
+class Place:
+    """A queue, a state folder and a supervisor over fake workers."""
+
+    def __init__(self, folder: Path, patience: float) -> None:
+        self.state = State(folder)
+        self.queue = Queue(self.state.database, max_jobs=100)
+        limits = replace(Limits(), patience=patience)
+        self.starts = 0
+        self.supervisor = Supervisor(self.queue, self.state, limits, self.start_worker)
+
+    def start_worker(self) -> Child:
+        self.starts += 1
+        return Child([sys.executable, "-c", WORKER])
+
+    def submit(self, name: str) -> str:
+        return self.queue.submit(Job(new_id(), "upscale", name, QUEUED, 0.0, {}, 1, time.time(), output="a.png")).id
+
+    def wait(self, id: str, *states: str) -> Job:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            job = self.queue.get(id)
+            assert job is not None
+            if job.state in states:
+                return job
+            time.sleep(0.02)
+        raise AssertionError(job)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    found = Place(tmp_path / "state", patience=2.0)
+    found.supervisor.start()
+    yield found
+    found.supervisor.stop()
+    found.queue.close()
+    found.state.close()
+
+
+@pytest.mark.parametrize(("name", "said"), [("hang", "silent"), ("crash", "crashed twice"), ("babble", "twice")])
+def test_a_worker_that_fails_over_a_job_costs_that_job_alone(place: Place, name: str, said: str) -> None:
+    bad, good = place.submit(name), place.submit("good")
+    failed = place.wait(bad, FAILED, DONE)
+    assert failed.state == FAILED
+    assert said in (failed.error or "")
+    assert failed.hint
+    done = place.wait(good, DONE, FAILED)
+    assert done.state == DONE
+    assert done.attempts == 1
+    assert done.model == "fake"
+    assert place.starts >= 2
+
+
+def test_a_cancelled_job_frees_its_worker_for_the_next_one(place: Place) -> None:
+    slow = place.submit("slow")
+    place.wait(slow, RUNNING)
+    place.queue.cancel(slow)
+    assert place.wait(place.submit("good"), DONE, FAILED).state == DONE
+    assert place.wait(slow, CANCELLED).state == CANCELLED
+    assert place.starts == 1
+
+
+def test_a_stopped_supervisor_gives_its_job_back(place: Place) -> None:
+    slow = place.submit("slow")
+    place.wait(slow, RUNNING)
+    place.supervisor.stop()
+    job = place.wait(slow, QUEUED)
+    assert job.crashes == 0
+    assert not place.supervisor.is_alive()
