@@ -18,7 +18,7 @@ class Films(Protocol):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides, beside the plan, what results look like; JSON can hold it."""
+        """What of the options that decide what results look like is not as usual; JSON can hold it."""
 
     def is_film(self, path: Path) -> bool:
         """Whether its name is that of a film."""

@@ -113,8 +113,7 @@ def ways(
     }
     if plan.decoding != DecodeOptions():  # else older journals would not be believed any more
         made_with["decoding"] = asdict(plan.decoding)
-
-    if plan.films is not None and any(plan.has_film(job) for job in jobs):
+    if plan.films is not None and plan.films.settings:
         made_with["films"] = plan.films.settings
 
     def weights_for(jpeg_quality: int | None, factor: float | None) -> str:

@@ -47,8 +47,9 @@ class FilmEnlarger:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides, beside the plan, what results look like; JSON can hold it."""
-        return {name: None if value is None else str(value) for name, value in asdict(self.options).items()}
+        """What of the options is not as usual; JSON can hold it."""
+        usual = asdict(FilmOptions())
+        return {name: str(value) for name, value in asdict(self.options).items() if value != usual[name]}
 
     def is_film(self, path: Path) -> bool:
         """Whether its name is that of a film."""

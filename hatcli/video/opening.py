@@ -31,8 +31,7 @@ def library() -> Any:
         import av
     except ImportError:
         raise UsageError("films need PyAV, which is not installed", hint="pip install 'hatcli[video]'") from None
-    av.logging.set_level(av.logging.PANIC)  # what is wrong comes as an exception; libav's own lines are for nobody
-    return av
+    return av  # its logging stays off: it would take the interpreter lock in threads that others wait for with it
 
 
 @contextmanager

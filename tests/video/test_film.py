@@ -17,9 +17,9 @@ from support.commands import hat, refused
 from support.films import ffmpeg, film, packets_hash, probed, streams, times
 
 pytest.importorskip("av", reason="films need the extra `video`")
-from hatcli.video.colors import Conversion  # noqa: E402
-from hatcli.video.film import probe  # noqa: E402
-from hatcli.video.frames import Found, moments  # noqa: E402
+from hatcli.video.colors import Conversion
+from hatcli.video.film import probe
+from hatcli.video.frames import Found, moments
 
 ROOT = Path(__file__).parent.parent.parent
 Enlarge = Callable[..., tuple[Path, str]]
@@ -133,7 +133,9 @@ def test_colours_do_not_shift(tmp_path: Path, matrix: str, range: str, format: s
     conversion = Conversion(found.colors, deep=found.is_deep)
     [moment] = moments(found, Found(), start=Fraction(0), length=None, deinterlace=False)
     rgb = conversion.to_rgb(moment.frame)
-    assert np.abs(rgb / (257 if found.is_deep else 1) - (0x30, 0x60, 0xC0)).max() < 2.5, "what ffmpeg was told to draw"
+    assert np.abs(rgb / (257 if found.is_deep else 1) - (0x30, 0x60, 0xC0)).max() < 4.5, (
+        "what ffmpeg was told to draw, through 8 bits"
+    )
     back = conversion.from_rgb(rgb, format)
     for before, after in zip(moment.frame.planes, back.planes, strict=True):
         kind = np.uint16 if found.is_deep else np.uint8
