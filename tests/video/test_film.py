@@ -303,3 +303,21 @@ def test_a_killed_run_goes_on_and_makes_the_same_film(tmp_path: Path, weights: P
 def test_fifty_kills_make_the_same_film(tmp_path: Path, weights: Path) -> None:
     count = max(1, round(50 * float(os.environ.get("HAT_STRESS", "1"))))
     assert survives_kills(tmp_path, weights, [0.05 + (number * 0.37) % 1.4 for number in range(count)]) > count // 3
+
+
+def test_without_pyav_a_film_costs_one_line_that_says_what_to_install(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = film(tmp_path / "a.mkv", frames=3)
+    monkeypatch.setitem(sys.modules, "av", None)
+    done = hat(source, "-n", weights, "--scale", "2")
+    assert "PyAV" in refused(done, 2)
+    assert "pip install 'hatcli[video]'" in done.stderr
+
+
+def test_a_dry_run_says_frames_and_writes_nothing(tmp_path: Path, weights: Path) -> None:
+    source = film(tmp_path / "a.mkv", frames=12)
+    done = hat(source, "-n", weights, "--scale", "2", "--dry-run")
+    assert done.exit_code == 0, done.stderr
+    assert "12 frames" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
