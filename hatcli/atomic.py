@@ -60,9 +60,9 @@ def replacing(
                     file.flush()
                     os.fsync(file.fileno())
                     if sys.platform != "win32":  # an open file keeps its lock, and can be renamed
-                        _commit(inside, temporary, path, replace)
+                        commit(inside, temporary, path, replace)
                 if sys.platform == "win32":
-                    _commit(inside, temporary, path, replace)
+                    commit(inside, temporary, path, replace)
             finally:
                 with suppress(OSError):  # it is gone already when all went well
                     inside.remove(temporary)
@@ -70,8 +70,14 @@ def replacing(
         raise write_error(path, error) from error
 
 
-def _commit(folder: Folder, temporary: str, path: Path, replace: bool | Callable[[], bool]) -> None:
-    """Give the finished file its name, if it may have it."""
+def commit(folder: Folder, temporary: str, path: Path, replace: bool | Callable[[], bool]) -> None:
+    """Give a finished file its name, if it may have it.
+
+    Raises:
+        OSError: the system refuses.
+        OutputError: something else than a plain file has the name.
+        UsageError: a file has it that may not be replaced.
+    """
     while True:
         there = folder.status(path.name)
         refuse_odd(path, there)

@@ -38,7 +38,7 @@ def _queue() -> BoundedQueue[Ready]:
 
 @dataclass(frozen=True)
 class Intake:
-    """The jobs of a run, read one after the other into `queue`."""
+    """The jobs of a run, read one after the other into `queue`; they may come while it goes on."""
 
     jobs: Iterable[Job]
     plan: Plan

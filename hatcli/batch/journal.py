@@ -188,11 +188,19 @@ class Journal(Records):
         return bool(fields.get("weights", NO_WEIGHTS) == self._weights_for(quality, factor))
 
     def record(
-        self, output: Where, source: Where, *, origin: Stamp, made: Stamp, made_by: Mapping[str, Any] | None = None
+        self,
+        output: Where,
+        source: Where,
+        *,
+        origin: Stamp,
+        made: Stamp,
+        made_by: Mapping[str, Any] | None = None,
+        durable: bool = True,
     ) -> None:
         """Note a result that is about to take its name; returns when the note is on the disk.
 
         Args:
+            durable: whether to wait for the disk; else `flush` has to come before the result takes its name.
             made_by: `model`, `weights`, and what decided on them: `jpeg_quality` and `factor`.
         """
         key = self._key(output)
@@ -204,10 +212,16 @@ class Journal(Records):
                 **(made_by or {}),
                 "from": [origin.size, origin.modified, origin.sha256],
                 "made": [made.size, made.modified, made.sha256],
-            }
+            },
+            durable=durable,
         )
         with self._lock:
             self._note(key, line)
+
+    def flush(self) -> None:
+        """Return when all that was noted is on the disk."""
+        with self._lock:
+            self._open_file().append("")
 
     def record_failure(self, output: Where, source: Where, error: HatError) -> None:
         """Note why a result was not made."""

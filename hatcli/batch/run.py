@@ -40,19 +40,20 @@ def run(
         decoder: who decodes, closed at the end; None: this process.
     """
     bugs = BugReport()
-    intake = Intake(jobs, plan, journals or {}, decoder or DecoderHere(max_pixels=plan.max_pixels), bugs)
+    journals = {} if journals is None else journals
+    intake = Intake(jobs, plan, journals, decoder or DecoderHere(max_pixels=plan.max_pixels), bugs)
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(plan.writers, "write") as threads:
         writers = Writers(threads, plan, intake.journals, bugs)
         try:
             reader_done = reader.submit(intake.read_all, intake.read_stdin())
-            yield from _noted(_until_failure(_enlarge_all(intake, upscaler, writers), plan), intake.journals)
+            yield from noted(until_failure(_enlarge_all(intake, upscaler, writers), plan), intake.journals)
             intake.queue.stop()
-            yield from _noted(writers.finished(all_of_them=True), intake.journals)
+            yield from noted(writers.finished(all_of_them=True), intake.journals)
         except GeneratorExit:
             raise
         except BaseException:
             intake.queue.stop()
-            yield from _noted(writers.finished(all_of_them=True), intake.journals)
+            yield from noted(writers.finished(all_of_them=True), intake.journals)
             raise
         finally:
             intake.queue.stop()
@@ -78,7 +79,7 @@ def deliver(events: Generator[Event, None, None], tell: Callable[[Event], None])
             events.close()
 
 
-def _until_failure(events: Iterator[Event], plan: Plan) -> Iterator[Event]:
+def until_failure(events: Iterable[Event], plan: Plan) -> Iterator[Event]:
     """The events up to a failure after which the others make no sense."""
     for event in events:
         yield event
@@ -86,7 +87,7 @@ def _until_failure(events: Iterator[Event], plan: Plan) -> Iterator[Event]:
             return
 
 
-def _noted(events: Iterator[Event], journals: Mapping[Path, Journal]) -> Iterator[Event]:
+def noted(events: Iterable[Event], journals: Mapping[Path, Journal]) -> Iterator[Event]:
     """The events, with those noted in the journals that made nothing; results were noted when they were written."""
     for event in events:
         if isinstance(event, Outcome) and event.status != "done":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from hatcli.cli.shared import options
+from hatcli.cli.shared.clusters import joined
 from hatcli.cli.shared.console import Bars, Console, command, show
 from hatcli.cli.shared.fetching import open_model
 from hatcli.cli.shared.film_options import Film
@@ -16,12 +17,13 @@ from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.option_groups import Talk
 from hatcli.cli.shared.program import ARGUMENTS
 from hatcli.cli.shared.remote_options import Remote
-from hatcli.cli.shared.upscale_options import Content, Course, Files, RunningOnSeveral, Size, plan_of
+from hatcli.cli.shared.upscale_options import Cluster, Content, Course, Files, RunningOnSeveral, Size, plan_of
 
 if TYPE_CHECKING:
     from hatcli.batch.batch import Batch
     from hatcli.batch.inputs import Found
     from hatcli.cli.views.runs import View
+    from hatcli.cluster.session import Session
 
 
 @command
@@ -37,6 +39,7 @@ def upscale(
     content: Content,
     film: Film,
     course: Course,
+    cluster: Cluster,
     remote: Remote,
     talk: Talk,
 ) -> None:
@@ -51,6 +54,7 @@ def upscale(
     files.check()
     console = course.console(talk, files)
     shard = course.shard()
+    cluster.check(server=remote.server)
     asked = remote.parameters(model, files, size, content, running, course)
 
     from hatcli.batch.decoder import DecoderProcess
@@ -75,7 +79,9 @@ def upscale(
         naming = files.naming(film.suffix(files.suffix))
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
         found = files.find(naming, look=seeing.look, is_film=films.is_film)
-        choices = running.choices()
+        session = joined(cluster, running, console, opened)
+        film.check_here(found, elsewhere=session is not None or bool(remote.server))
+        choices = [session.choice(running.asked_precision, here=course.dry_run)] if session else running.choices()
         named = AUTO if remote.server else model  # the server has it, and knows it by name
         factors = [] if named == AUTO else wanted_factors(plan.target, found, seeing.look)
         networks = open_model(named, factors, console, offline=offline)
@@ -105,25 +111,24 @@ def upscale(
             files.check_several()
             batch = replace(batch, devices=tuple(str(choice.device) for choice in choices))
         if course.dry_run:
-            code = show_dry_run(batch, [People(console, Bars(None, 0)), *lines])
+            code = show_dry_run(batch, [People(console, Bars(None, 0)), *lines], session)
         else:
-            for note in make_ready(batch, opened, files):
+            for note in make_ready(batch, opened, files, session):
                 console.say(f"note: {show(note)}")
             bars = opened.enter_context(console.bars(len(batch.jobs)))
             views = [People(console, bars), *lines]
-            code = (
-                show_run(batch, views, remote.events(batch, asked))
-                if remote.server
-                else run(batch, views, context.meta[ARGUMENTS])
-            )
+            events = remote.events(batch, asked) if remote.server else session.run(batch) if session else None
+            code = show_run(batch, views, events) if events else run(batch, views, context.meta[ARGUMENTS])
     if code:
         raise typer.Exit(code)
 
 
-def make_ready(batch: Batch, opened: ExitStack, files: Files) -> list[str]:
+def make_ready(batch: Batch, opened: ExitStack, files: Files, session: Session | None) -> list[str]:
     """What must hold, and what may go wrong; where several processes will run, each opens its own journals."""
     from hatcli.batch import batch as batches
 
+    if session is not None:
+        session.check(batch)
     if batch.devices:
         return batches.check_ready(batch, ignore_free_space=files.ignore_free_space)
     return batches.make_ready(batch, opened, ignore_free_space=files.ignore_free_space)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hatcli.cli.shared.options import completed
+from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from hatcli.batch.inputs import Found
     from hatcli.video.films import FilmEnlarger
 
 FILM = "Film"
@@ -77,6 +79,17 @@ class Film:
                 preview=seconds(self.preview, "--preview"),
             )
         )
+
+    def check_here(self, found: Found, *, elsewhere: bool) -> None:
+        """Refuse films where the pictures are enlarged on other machines."""
+        from hatcli.video.film import is_film
+
+        for file in found.files if elsewhere else []:
+            if file.path is not None and is_film(file.path):
+                raise UsageError(
+                    f"{file.label} is a film, and films are enlarged on this machine alone",
+                    hint="enlarge it without --ray and --server",
+                )
 
     def suffix(self, given: str) -> str:
         """What is added to a result's stem."""

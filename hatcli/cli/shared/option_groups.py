@@ -42,16 +42,17 @@ class Running:
 
     def choice(self) -> DeviceChoice:
         """Device and precision; sets PyTorch's threads if asked."""
-        return choose_device("cpu" if self.cpu else self.device, self._precision, self.threads)
+        return choose_device("cpu" if self.cpu else self.device, self.asked_precision, self.threads)
 
     @property
-    def _precision(self) -> str:
+    def asked_precision(self) -> str:
+        """As it was typed, in one way or the other."""
         return "fp32" if self.fp32 else self.precision
 
     def choices(self) -> list[DeviceChoice]:
         """One for each device that was named; all of them are there."""
         devices = ["cpu"] if self.cpu else devices_in(self.device)
-        return [choose_device(device, self._precision, self.threads) for device in devices]
+        return [choose_device(device, self.asked_precision, self.threads) for device in devices]
 
 
 @dataclass(frozen=True)

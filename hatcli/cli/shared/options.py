@@ -221,6 +221,20 @@ MaxPixels = Annotated[
     _flag(PICTURE, "Largest input to open, in megapixels; without it, 178.9.", "--max-megapixels", value="NUMBER"),
 ]
 
+Ray = Annotated[
+    str | None,
+    _flag(
+        RUN,
+        "Work on the nodes of a Ray cluster: auto (the one that runs here, else a local one), local, or host:port.",
+        "--ray",
+        value="ADDRESS",
+        choices=("auto", "local"),
+    ),
+]
+Workers = Annotated[
+    int | None,
+    _flag(RUN, "With --ray, workers at most; without it, one for each card, or for each CPU.", "--workers", value="N"),
+]
 Part = Annotated[
     str | None,
     _flag(RUN, "Only part 3 of 16 of the pictures, chosen by their names.", "--shard", value="3/16"),

@@ -218,6 +218,25 @@ class Course:
         return Console(quiet=talk.quiet or files.output == STDOUT, verbose=talk.verbose, progress=not talk.no_progress)
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Which machines work."""
+
+    ray: options.Ray = None
+    workers: options.Workers = None
+
+    def check(self, *, server: str | None) -> None:
+        """Refuse what makes no sense alone, or together.
+
+        Args:
+            server: as in `--server`.
+        """
+        if self.ray is not None and server:
+            raise UsageError("--ray and --server contradict each other", hint="give one of them")
+        if self.workers is not None and self.ray is None:
+            raise UsageError("--workers is for --ray", hint="add --ray auto")
+
+
 def plan_of(files: Files, size: Size, content: Content, course: Course) -> Plan:
     """What is the same for every picture of the run."""
     from hatcli.batch.plan import Plan

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hatcli.batch.outcomes import Advanced, Event, Foreseen, Foresight, Outcome, Tally
     from hatcli.batch.plan import Job
     from hatcli.cli.views.runs import Beginning
+    from hatcli.cluster.forecast import ClusterEstimate
 
 PROGRESS_EVERY = 0.5  # seconds between two `progress` lines of one picture
 
@@ -112,6 +113,25 @@ class JsonLines:
             file_bytes=tally.file_bytes,
             file_bytes_range=[round(bound) for bound in sizes],
             **tally.counts,
+        )
+
+    def tell_cluster(self, estimate: ClusterEstimate) -> None:
+        """`cluster`."""
+        from hatcli.cluster.forecast import SLACK
+
+        forecast = estimate.forecast
+        _emit(
+            "cluster",
+            device=estimate.device,
+            workers=estimate.workers,
+            nodes=estimate.nodes,
+            seconds=round(forecast.seconds, 3),
+            seconds_range=[round(forecast.seconds / SLACK, 3), round(forecast.seconds * SLACK, 3)],
+            gpu_hours=round(forecast.worker_hours, 4) if estimate.device == "cuda" else 0.0,
+            worker_hours=round(forecast.worker_hours, 4),
+            busy=round(forecast.busy, 3),
+            bytes_moved=round(estimate.moved_bytes),
+            seconds_by_workers={str(count): round(seconds, 3) for count, seconds in estimate.others.items()},
         )
 
 

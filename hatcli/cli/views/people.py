@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hatcli.batch.outcomes import Event, Foreseen, Foresight, Outcome, Tally
     from hatcli.batch.plan import Job
     from hatcli.cli.views.runs import Beginning
+    from hatcli.cluster.forecast import ClusterEstimate
 
 
 class People:
@@ -138,6 +139,21 @@ class People:
             f"{sizes[1] / 1e6:.1f} MB on the disk"
         )
 
+    def tell_cluster(self, estimate: ClusterEstimate) -> None:
+        """How long on the cluster, what of it, and with other numbers of workers."""
+        from hatcli.cluster.forecast import SLACK
+
+        forecast, kind = estimate.forecast, "GPU" if estimate.device == "cuda" else "CPU worker"
+        self._console.say(
+            f"on the cluster, {counted(estimate.workers, 'worker')} on {counted(estimate.nodes, 'node')}: "
+            f"{length(forecast.seconds / SLACK)} to {length(forecast.seconds * SLACK)}, "
+            f"{forecast.worker_hours:.3g} {kind} hours, {forecast.busy:.0%} of them at work, "
+            f"{estimate.moved_bytes / 1e6:.1f} MB moved"
+        )
+        if estimate.others:
+            times = ", ".join(f"{count}: {length(seconds)}" for count, seconds in estimate.others.items())
+            self._console.say(f"with other numbers of workers: {times}")
+
 
 def prefixed(error: HatError, source: str) -> HatError:
     """The same error, its message begun with the picture's name where that is not in it."""
@@ -151,3 +167,8 @@ def length(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def counted(count: int, what: str) -> str:
+    """`1 node`, `2 nodes`."""
+    return f"{count} {what}{'s' * (count != 1)}"

@@ -13,6 +13,8 @@ from hatcli.errors import HatError, InputError
 if TYPE_CHECKING:
     from hatcli.batch.batch import Batch
     from hatcli.batch.outcomes import Event, Foresight, Tally
+    from hatcli.cluster.forecast import ClusterEstimate
+    from hatcli.cluster.session import Session
     from hatcli.models.opening import Model
 
 
@@ -57,6 +59,9 @@ class View(Protocol):
     def end_dry_run(self, batch: Batch, tally: Tally) -> None:
         """After the last picture of a dry run."""
 
+    def tell_cluster(self, estimate: ClusterEstimate) -> None:
+        """What a run on the cluster would take, after the end of a dry run."""
+
 
 def show_run(batch: Batch, views: Sequence[View], events: Generator[Event, None, None] | None = None) -> int:
     """Run and show it; the exit code.
@@ -80,17 +85,27 @@ def show_run(batch: Batch, views: Sequence[View], events: Generator[Event, None,
     return tally.exit_code(len(batch.jobs))
 
 
-def show_dry_run(batch: Batch, views: Sequence[View]) -> int:
-    """Show what a run would do; the exit code."""
+def show_dry_run(batch: Batch, views: Sequence[View], session: Session | None = None) -> int:
+    """Show what a run would do; the exit code.
+
+    Args:
+        session: the cluster that would do it; None: this machine.
+    """
     from hatcli.batch.dry_run import foresee
     from hatcli.batch.outcomes import Tally
 
     tally = Tally()
+    workload = None if session is None else session.workload(batch)
     _begin(batch, tally, views)
     for event in foresee(batch):
         _tell(event, tally, views)
+        if workload is not None:
+            workload.add(event)
     for view in views:
         view.end_dry_run(batch, tally)
+    if workload is not None and (estimate := workload.estimate()) is not None:
+        for view in views:
+            view.tell_cluster(estimate)
     return tally.exit_code(len(batch.jobs))
 
 

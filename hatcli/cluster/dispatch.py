@@ -1,0 +1,219 @@
+"""A run over many workers: who gets which pictures, what becomes of them, and of those whose worker died.
+
+Tells the same events as the run of one machine. Truth is the journal: a result is made when it is noted there and has
+its name, whatever workers believe.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hatcli.batch.bounded_queue import BoundedQueue
+from hatcli.batch.journal import Journal
+from hatcli.batch.outcomes import Advanced, Event, Outcome, Started, Writing
+from hatcli.batch.plan import Job, Plan, reason_to_skip
+from hatcli.batch.run import noted, until_failure
+from hatcli.cluster.hands import Hands
+from hatcli.cluster.messages import Ended, Said, Task
+from hatcli.cluster.staging import Committer
+from hatcli.errors import HatError
+from hatcli.upscaling.progress import Progress
+
+LIVES = 4  # workers that one picture may cost
+_TURN = 0.5  # seconds
+_UNHEARD = 1000  # events that wait for whoever shows them
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A worker can begin."""
+
+    worker: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a worker said."""
+
+    worker: str
+    said: Sequence[Said]
+
+
+@dataclass(frozen=True)
+class Rested:
+    """A worker has done all it was given, and was told that nothing more comes."""
+
+    worker: str
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A worker is gone, with all it was given."""
+
+    worker: str
+
+
+News = Joined | Told | Rested | Lost
+
+
+class Workers(Protocol):
+    """Those who enlarge, wherever they are."""
+
+    def news(self, seconds: float) -> list[News]:
+        """What happened; waits so long at most.
+
+        Raises:
+            HatError: there is no worker, and none will come.
+        """
+
+    def give(self, worker: str, tasks: list[Task]) -> None:
+        """Pictures for a worker, who begins with them when it is done with those before."""
+
+    def end(self, worker: str) -> None:
+        """Nothing more comes for now: it rests when it is done."""
+
+    def stop(self) -> None:
+        """All end at the next tile, and rest."""
+
+
+def run(
+    jobs: Sequence[Job], plan: Plan, journals: Mapping[Path, Journal], workers: Workers, *, sizes: Sequence[float]
+) -> Generator[Event, None, None]:
+    """Each job's events, as of `batch.run.run`; exceptions thrown in, such as Ctrl-C, end it in the same way.
+
+    Args:
+        journals: open ones, of every job's root.
+        sizes: about how many pixels each picture has.
+
+    Raises:
+        HatError: there is no worker any more.
+    """
+    events: BoundedQueue[Event] = BoundedQueue(most_bytes=_UNHEARD, most_items=_UNHEARD)
+    dispatch = _Dispatch(jobs, plan, journals, workers, events)
+    with ThreadPoolExecutor(1, "dispatch") as thread:  # Ctrl-C strikes the main thread, and not in the middle of this
+        done = thread.submit(dispatch.run, sizes)
+        try:
+            yield from noted(until_failure(events, plan), journals)
+            dispatch.stop()
+            yield from noted(_outcomes(events), journals)
+        except GeneratorExit:
+            raise
+        except BaseException:
+            dispatch.stop()
+            yield from noted(_outcomes(events), journals)
+            raise
+        finally:
+            dispatch.stop()
+            events.stop()
+        done.result()
+
+
+def _outcomes(events: BoundedQueue[Event]) -> Iterator[Event]:
+    return (event for event in events if isinstance(event, Outcome))
+
+
+class _Dispatch:
+    """The thread that talks to the workers."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        plan: Plan,
+        journals: Mapping[Path, Journal],
+        workers: Workers,
+        events: BoundedQueue[Event],
+    ) -> None:
+        self._jobs, self._plan, self._journals, self._workers, self._events = jobs, plan, journals, workers, events
+        self._committer = Committer(plan, journals)
+        self._hands = Hands(LIVES)
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End soon; what workers finish until then is told."""
+        self._stopped.set()
+
+    def run(self, sizes: Sequence[float]) -> None:
+        """All that happens, until every job has ended or `stop`."""
+        try:
+            self._hands.wait_for(list(self._not_skipped()), sizes)
+            while self._hands.are_needed and not self._stopped.is_set():
+                self._turn()
+                self._hand_out()
+            if self._hands.are_needed:
+                self._workers.stop()
+            while self._hands.are_needed and self._hands.are_busy:
+                self._turn()
+        finally:
+            self._events.finish()
+
+    def _not_skipped(self) -> Iterator[int]:
+        journals = dict(self._journals)
+        for number, job in enumerate(self._jobs):
+            if self._stopped.is_set():
+                return
+            if reason := reason_to_skip(job, self._plan, journals):
+                self._tell(Outcome(job, "skipped", reason=reason))
+            else:
+                yield number
+
+    def _tell(self, event: Event) -> None:
+        self._events.put(event, size=1)
+
+    def _turn(self) -> None:
+        """What happened, and what came of it."""
+        ended: list[tuple[int, Ended]] = []
+        for news in self._workers.news(_TURN):
+            if isinstance(news, Joined):
+                self._hands.join(news.worker)
+            elif isinstance(news, Rested):
+                self._hands.rest(news.worker)
+            elif isinstance(news, Lost):
+                for number in self._hands.lose(news.worker):
+                    self._tell(Outcome(self._jobs[number], "failed", error=_deadly(self._jobs[number])))
+            else:
+                ended += [(said.number, told) for said in news.said if (told := self._heard(news.worker, said))]
+        for number, outcome in self._committer.commit([(number, self._jobs[number], told) for number, told in ended]):
+            if outcome is None:
+                self._hands.lack(number)
+            else:
+                self._hands.done(number)
+                self._tell(outcome)
+
+    def _heard(self, worker: str, said: Said) -> Ended | None:
+        """Tell what a picture is at; how it ended, if it has."""
+        job = self._jobs[said.number]
+        if isinstance(said.what, Ended):
+            self._hands.end(worker, said.number)
+            return said.what
+        if said.what is None:
+            self._hands.begin(worker, said.number)
+            self._tell(Started(job))
+        else:
+            self._tell(Advanced(job, said.what) if isinstance(said.what, Progress) else Writing(job))
+        return None
+
+    def _hand_out(self) -> None:
+        for worker, numbers in self._hands.portions():
+            self._workers.give(worker, [_task(number, self._jobs[number]) for number in numbers])
+        for worker in self._hands.ending():
+            self._workers.end(worker)
+
+
+def _task(number: int, job: Job) -> Task:
+    assert job.source.path is not None, "a cluster's pictures are files"
+    assert job.output is not None, "a cluster's results are files"
+    assert job.root is not None, "a cluster's results are in a journal"
+    absolute = str(job.output.absolute())
+    return Task(number, str(job.source.path), str(job.source.relative), absolute, str(job.root.absolute()))
+
+
+def _deadly(job: Job) -> HatError:
+    return HatError(
+        f"{job.source.label}: {LIVES} workers died over it, perhaps for want of memory",
+        hint="give each more memory with fewer --workers, or smaller tiles with --max-memory",
+    )

@@ -1,0 +1,127 @@
+"""Who has which pictures: what is handed out next, and what comes back when a worker is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from hatcli.cluster.portions import Portions
+
+_NOT_BEGUN = 0.25  # of a life, for a picture that a lost worker had not begun
+
+
+@dataclass
+class _Hand:
+    """What a worker has not begun, and begun; whether it is at work, and told that nothing more comes."""
+
+    waiting: set[int] = field(default_factory=set)
+    begun: set[int] = field(default_factory=set)
+    is_busy: bool = False
+    is_ending: bool = False
+
+
+class Hands:
+    """The pictures of a run by number, and who has them.
+
+    Args:
+        lives: workers that one picture may cost.
+    """
+
+    def __init__(self, lives: int) -> None:
+        self._lives = lives
+        self._hands: dict[str, _Hand] = {}
+        self._lost: dict[int, float] = {}  # lives that pictures have cost
+        self._numbers: list[int] = []
+        self._portions = Portions([])
+        self._back: list[list[int]] = []
+        self._open = 0
+
+    def wait_for(self, numbers: list[int], sizes: Sequence[float]) -> None:
+        """These are to be made."""
+        self._numbers, self._open = numbers, len(numbers)
+        self._portions = Portions([sizes[number] for number in numbers])
+
+    @property
+    def are_needed(self) -> bool:
+        """Whether something is not done."""
+        return self._open > 0
+
+    @property
+    def are_busy(self) -> bool:
+        """Whether a worker is at work."""
+        return any(hand.is_busy for hand in self._hands.values())
+
+    def join(self, worker: str) -> None:
+        """A worker with empty hands."""
+        self._hands[worker] = _Hand()
+
+    def rest(self, worker: str) -> None:
+        """A worker has ended its shift; what it did not come to is for others."""
+        hand = self._hands[worker]
+        self._put_back([*hand.begun, *hand.waiting])
+        self._hands[worker] = _Hand()
+
+    def lose(self, worker: str) -> list[int]:
+        """A worker is gone; the pictures that are given up for it."""
+        hand = self._hands.pop(worker, _Hand())
+        given_up = []
+        for number in sorted(hand.begun | hand.waiting):
+            cost = 1.0 if number in hand.begun else _NOT_BEGUN
+            self._lost[number] = self._lost.get(number, 0.0) + cost
+            if self._lost[number] >= self._lives:
+                given_up.append(number)
+                self.done(number)
+            elif number in hand.begun:
+                self._put_back([number])  # alone, lest it takes others with it
+        self._put_back(sorted(hand.waiting.difference(given_up)))
+        return given_up
+
+    def lack(self, number: int) -> None:
+        """A result has vanished: once more."""
+        self._put_back([number])
+
+    def begin(self, worker: str, number: int) -> None:
+        """A worker begins a picture."""
+        hand = self._hands[worker]
+        hand.waiting.discard(number)
+        hand.begun.add(number)
+
+    def end(self, worker: str, number: int) -> None:
+        """A worker is done with a picture."""
+        hand = self._hands[worker]
+        hand.waiting.discard(number)
+        hand.begun.discard(number)
+
+    def done(self, number: int) -> None:
+        """Nothing more is to be done for a picture."""
+        self._open -= 1
+        self._lost.pop(number, None)
+
+    def _put_back(self, numbers: list[int]) -> None:
+        if numbers:
+            self._back.append(numbers)
+
+    def portions(self) -> Iterator[tuple[str, list[int]]]:
+        """A portion for each worker that has begun all it has, those who have nothing at all first."""
+        ready = [(name, hand) for name, hand in self._hands.items() if not hand.waiting and not hand.is_ending]
+        for name, hand in sorted(ready, key=lambda one: len(one[1].begun)):
+            numbers = self._next()
+            if not numbers:
+                return
+            hand.waiting.update(numbers)
+            hand.is_busy = True
+            yield name, numbers
+
+    def _next(self) -> list[int]:
+        if self._back:
+            return self._back.pop()
+        return [self._numbers[place] for place in self._portions.next(len(self._hands))]
+
+    def ending(self) -> Iterator[str]:
+        """Workers that are to be told that nothing more comes."""
+        if self._back or self._portions:
+            return
+        for name, hand in self._hands.items():
+            if hand.is_busy and not hand.is_ending:
+                hand.is_ending = True
+                yield name

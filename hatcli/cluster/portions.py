@@ -1,0 +1,47 @@
+"""Which pictures go to a worker together: large ones alone, small ones in portions that shrink, the longest first."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_PICTURES = 32  # in a portion: what a worker that dies may have been given in vain
+LARGE = 4e6  # pixels from which a picture goes alone
+ROUNDS = 4  # portions that a worker is still to get, if all that is left were cut into equal ones now
+
+
+class Portions:
+    """What is still to be handed out.
+
+    Args:
+        sizes: about how many pixels each picture has, by its number.
+    """
+
+    def __init__(self, sizes: Sequence[float] | NDArray[np.float64]) -> None:
+        pixels = np.asarray(sizes, dtype=np.float64)
+        self._order = np.argsort(-pixels, kind="stable")
+        self._position = 0
+        self.pixels_before = array("d", bytes(8))  # each place in the order of sizes
+        self.pixels_before.frombytes(np.cumsum(pixels[self._order]).tobytes())
+
+    def __len__(self) -> int:
+        return len(self._order) - self._position
+
+    def next(self, workers: int) -> list[int]:
+        """The numbers of the pictures that the next of so many workers gets; none if all are handed out."""
+        begin, end = self.next_span(workers)
+        return [int(number) for number in self._order[begin:end]]
+
+    def next_span(self, workers: int) -> tuple[int, int]:
+        """The same as places in the order of sizes."""
+        begin, left = self._position, len(self._order) - self._position
+        before, shares = self.pixels_before, max(1, workers) * ROUNDS
+        share = min(LARGE, (before[-1] - before[begin]) / shares)
+        most = min(left, MOST_PICTURES, max(1, left // shares))
+        fit = bisect_right(before, before[begin] + share, begin, begin + most + 1) - 1 - begin
+        self._position = begin + (min(most, max(1, fit)) if left else 0)
+        return begin, self._position

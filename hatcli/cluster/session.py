@@ -1,0 +1,165 @@
+"""A cluster for the length of a command: which workers it has, and a run over them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from hatcli.atomic import sweep
+from hatcli.batch import streams
+from hatcli.batch.batch import Batch
+from hatcli.batch.outcomes import Event
+from hatcli.batch.plan import Job
+from hatcli.cluster.calibration import service_of
+from hatcli.cluster.connection import connected
+from hatcli.cluster.dispatch import run
+from hatcli.cluster.forecast import Workload
+from hatcli.cluster.messages import Order
+from hatcli.cluster.nodes import Node, Slots, alive, slots
+from hatcli.cluster.simulation import Service
+from hatcli.cluster.sizes import sizes_of
+from hatcli.cluster.weights import described
+from hatcli.errors import UsageError
+from hatcli.upscaling.device import PRECISIONS, DeviceChoice, choose
+
+if TYPE_CHECKING:
+    from hatcli.cluster.ray_workers import RayWorkers
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A cluster that this process is connected to."""
+
+    nodes: list[Node]
+    slots: Slots
+    say: Say
+
+    @property
+    def workers(self) -> int:
+        """How many there can be on the nodes that are there."""
+        return sum(count for _, count in self.slots.on(self.nodes))
+
+    def choice(self, precision: str, *, here: bool = False) -> DeviceChoice:
+        """Device and precision of the workers.
+
+        Args:
+            precision: as in `--precision`.
+            here: whether pieces are to be tried on this machine, whatever it has.
+        """
+        kind = self.slots.device
+        if kind == "cuda" and precision == "auto":
+            precision = _precision_of_a_card()
+        taken = PRECISIONS[precision] if precision in PRECISIONS else choose("cpu", precision).dtype
+        workers, nodes = self.workers, len(self.nodes)
+        why = f"{workers} worker{'s' * (workers != 1)} on {nodes} node{'s' * (nodes != 1)} of a Ray cluster"
+        return DeviceChoice(choose().device if here and kind == "cuda" else torch.device(kind), taken, why)
+
+    def check(self, batch: Batch) -> None:
+        """Refuse what only this machine can read, or nothing would remember.
+
+        Raises:
+            UsageError: naming the first such picture.
+        """
+        for job in _listed(batch):
+            if job.source.path is None or streams.is_stream(job.source.path):
+                raise UsageError(f"{job.source.label} cannot be read by a cluster", hint="leave --ray out")
+            if job.root is None or job.output is None:
+                raise UsageError(
+                    "--ray is for several pictures, whose results a journal remembers",
+                    hint="leave --ray out for a single one",
+                )
+
+    def order(self, batch: Batch) -> Order:
+        """What workers are told of a run."""
+        return Order(
+            plan=batch.plan,
+            settings=batch.upscaler.settings,
+            weights=described(batch.opened),
+            device=self.slots.device,
+            precision=batch.upscaler.choice.precision,
+            threads=1,
+            neighbours=1,
+            folder=os.getcwd(),  # noqa: PTH109
+        )
+
+    def _workers(self, batch: Batch) -> RayWorkers:
+        from hatcli.cluster.ray_workers import RayWorkers
+
+        sources = [str(job.source.path.absolute().parent) for job in _listed(batch)[:1] if job.source.path is not None]
+        return RayWorkers(self.order(batch), self.slots, tuple(sources), self.say)
+
+    def workload(self, batch: Batch) -> Workload:
+        """What a run over these pictures would be; they are added one by one."""
+        self.check(batch)
+        order = self.order(batch)
+
+        def calibrated(paths: list[str], containers: list[str]) -> Service | None:
+            with closing(self._workers(batch)) as workers:
+                trials, start = workers.tried_out(paths, containers)
+            if not trials:
+                return None
+            shares_cores = self.slots.device == "cpu"
+            return service_of(trials, shares_cores=shares_cores, writers=batch.plan.writers, start=start)
+
+        weights_bytes = sum(os.stat(file.path).st_size for file in order.weights.files)  # noqa: PTH116
+        return Workload(
+            calibrated,
+            device=self.slots.device,
+            workers=self.workers,
+            nodes=len(self.nodes),
+            weights_bytes=weights_bytes,
+        )
+
+    def run(self, batch: Batch) -> Generator[Event, None, None]:
+        """A batch that is made ready, on the workers: the same events as of `batch.run.run`."""
+        jobs = _listed(batch)
+        batch.decoder.close()  # the workers have their own
+        workers = self._workers(batch)
+        workers.paths += tuple(str(root.absolute()) for root in batch.journals)
+        with closing(workers):
+            yield from run(jobs, batch.plan, batch.journals, workers, sizes=sizes_of(jobs))
+        sweep({job.output.parent for job in jobs if job.output is not None})
+
+
+def _listed(batch: Batch) -> list[Job]:
+    """The jobs of files.
+
+    Raises:
+        UsageError: they are of objects in a store.
+    """
+    if not isinstance(batch.jobs, list) or any(job.source.stored or job.stored for job in batch.jobs):
+        raise UsageError("--ray is for files on a disk that all nodes share", hint="for stores, use --shard")
+    return batch.jobs
+
+
+@contextmanager
+def joined(address: str, *, device: str, workers: int | None, threads: int | None, say: Say) -> Iterator[Session]:
+    """Connected to a cluster inside.
+
+    Raises:
+        UsageError: there is no such cluster, or no room in it.
+    """
+    if workers is not None and workers < 1:
+        raise UsageError("--workers must be at least 1", hint="without it, one for each card, or for each CPU")
+    with connected(address):
+        nodes = alive()
+        yield Session(nodes, slots(nodes, device=device, workers=workers, threads=threads), say)
+
+
+def _precision_of_a_card() -> str:
+    """What `auto` takes on the cards of the cluster, told by one of them."""
+    import ray
+
+    def ask() -> str:
+        from hatcli.upscaling.device import choose
+
+        return choose("cuda", "auto").precision
+
+    return str(ray.get(ray.remote(num_gpus=1, num_cpus=0)(ask).remote()))

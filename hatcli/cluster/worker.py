@@ -1,0 +1,202 @@
+"""A worker: holds a network and enlarges what it is given, by the very run of one machine; knows nothing of Ray."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hatcli.batch.decoder import Decoder, DecoderProcess
+from hatcli.batch.inputs import InputFile
+from hatcli.batch.journal import Journal
+from hatcli.batch.outcomes import Advanced, Event, Outcome, Started
+from hatcli.batch.plan import Job
+from hatcli.batch.reading import Original
+from hatcli.batch.run import run
+from hatcli.cluster.calibration import Trial, try_out
+from hatcli.cluster.feed import Feed
+from hatcli.cluster.messages import Ended, Order, Said, Task
+from hatcli.cluster.staging import StagingJournal, discard
+from hatcli.cluster.weights import opened
+from hatcli.image.decode import PictureInfo
+from hatcli.upscaling.device import PRECISIONS, DeviceChoice, choose, free_memory
+from hatcli.upscaling.memory import SHARE_OF_FREE
+from hatcli.upscaling.settings import Settings
+from hatcli.upscaling.upscaler import Upscaler
+
+PROGRESS_EVERY = 0.5  # seconds between two messages on how far a picture is
+
+
+class Worker:
+    """Shifts of work, one after the other; `feed`, `finish` and `stop` come from other threads.
+
+    Raises:
+        HatError: the model cannot be opened here, or the device is not there.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self._order, self._is_moved = order, False
+        with suppress(OSError):  # where the driver's folder is not, names of pictures are made absolute
+            os.chdir(order.folder)
+            self._is_moved = True
+        if order.device == "cpu":
+            torch.set_num_threads(order.threads)
+        self.choice = _choice(order)
+        self._upscaler = Upscaler(opened(order.weights), choice=self.choice, settings=_settings(order, self.choice))
+        self._decoder = DecoderProcess(max_pixels=order.plan.max_pixels, options=order.plan.decoding)
+        self._decoder.start()
+        self._feeds: dict[int, Feed] = {}
+        self._tasks: dict[Path, Task] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+
+    def feed(self, shift: int, tasks: list[Task]) -> None:
+        """More pictures for a shift, which may only be about to begin."""
+        jobs = []
+        for task in tasks:
+            source = Path(task.source) if self._is_moved else Path(self._order.folder, task.source)
+            self._tasks[Path(task.output)] = task
+            jobs.append(Job(InputFile(source, Path(task.relative)), Path(task.output), Path(task.root)))
+        self._feed_of(shift).put(jobs)
+
+    def finish(self, shift: int, count: int) -> None:
+        """No more than so many pictures come for a shift; it ends when they are done."""
+        self._feed_of(shift).finish(count)
+
+    def stop(self) -> None:
+        """End at the next tile; results that are finished are kept."""
+        with self._lock:
+            self._stopped.set()
+            for feed in self._feeds.values():
+                feed.stop()
+
+    def _feed_of(self, shift: int) -> Feed:
+        with self._lock:
+            feed = self._feeds.setdefault(shift, Feed())
+            if self._stopped.is_set():
+                feed.stop()
+            return feed
+
+    def work(self, shift: int) -> Iterator[list[Said]]:
+        """What becomes of the pictures of a shift."""
+        journals = _Staging()
+        events = run(
+            self._feed_of(shift),
+            self._upscaler,
+            replace(self._order.plan, fail_fast=False),
+            journals=journals,
+            decoder=_KeptDecoder(self._decoder),
+        )
+        told = 0.0
+        try:
+            for event in self._until_stopped(events):
+                if isinstance(event, Advanced):
+                    if time.monotonic() - told < PROGRESS_EVERY:
+                        continue
+                    told = time.monotonic()
+                yield [self._said(event, journals)]
+        finally:
+            events.close()
+            journals.close()
+            with self._lock:
+                self._feeds.pop(shift, None)
+
+    def try_out(self, paths: list[str], containers: list[str]) -> list[Trial]:
+        """What pictures take here."""
+        plan = self._order.plan
+        files = [Path(path) for path in paths]
+        return try_out(files, containers, self._upscaler, self._decoder, plan.target, plan.options)
+
+    def _until_stopped(self, events: Generator[Event, None, None]) -> Iterator[Event]:
+        for event in events:
+            yield event
+            if self._stopped.is_set():
+                break
+        else:
+            return
+        self._decoder.close()  # nobody waits for what is being read
+        with suppress(KeyboardInterrupt):
+            yield events.throw(KeyboardInterrupt())
+            yield from events
+
+    def _said(self, event: Event, journals: _Staging) -> Said:
+        assert event.job.output is not None
+        number = self._tasks[event.job.output].number
+        if isinstance(event, Started):
+            return Said(number, None)
+        if isinstance(event, Advanced):
+            return Said(number, event.progress)
+        if not isinstance(event, Outcome):
+            return Said(number, "writing")
+        del self._tasks[event.job.output]
+        assert event.job.root is not None
+        journal = journals[event.job.root]
+        assert isinstance(journal, StagingJournal)
+        staged = journal.taken(event.job.output)
+        if staged is not None and event.status != "done":
+            discard(journal, event.job.output, staged)
+            staged = None
+        cause = None if event.error is None else event.error.__cause__
+        details = {field.name: getattr(event, field.name) for field in fields(event)}
+        return Said(
+            number,
+            Ended(
+                {name: value for name, value in details.items() if name not in ("job", "error")},
+                error=event.error,
+                system=cause.errno if isinstance(cause, OSError) else None,
+                staged=staged,
+            ),
+        )
+
+
+class _Staging(dict[Path, Journal]):
+    """A staging journal for each folder."""
+
+    def __missing__(self, root: Path) -> Journal:
+        journal = self[root] = StagingJournal(root)
+        return journal
+
+    def get(self, root: Path, default: Any = None) -> Any:
+        return self[root]
+
+    def close(self) -> None:
+        """Let go of all folders."""
+        for journal in self.values():
+            journal.close()
+
+
+class _KeptDecoder:
+    """A decoder that outlives the run it is lent to."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+
+    def look(self, path: Path) -> PictureInfo:
+        return self._decoder.look(path)
+
+    def load(self, source: Path | bytes, *, name: str, all_frames: bool = False) -> Original:
+        return self._decoder.load(source, name=name, all_frames=all_frames)
+
+    def close(self) -> None:
+        """Another shift may need it."""
+
+
+def _choice(order: Order) -> DeviceChoice:
+    if order.device == "cpu":
+        return DeviceChoice(torch.device("cpu"), PRECISIONS[order.precision], "a worker of a cluster")
+    return choose("cuda", order.precision)
+
+
+def _settings(order: Order, choice: DeviceChoice) -> Settings:
+    """The run's settings; where several workers share a memory, each plans with its part."""
+    if order.device != "cpu" or order.neighbours < 2 or order.settings.max_memory is not None:
+        return order.settings
+    part = int(free_memory(choice.device) * SHARE_OF_FREE / order.neighbours)
+    return replace(order.settings, max_memory=part)

@@ -1,0 +1,178 @@
+"""A run over workers that only pretend: every picture ends once, the driver alone gives names, memory stays flat."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hatcli.atomic import temporary_name
+from hatcli.batch.inputs import InputFile
+from hatcli.batch.journal import Journal
+from hatcli.batch.outcomes import Outcome
+from hatcli.batch.plan import Job, Plan
+from hatcli.batch.reading import Stamp
+from hatcli.batch.stamps import stamp_file
+from hatcli.cluster.dispatch import Joined, Lost, News, Rested, Told, run
+from hatcli.cluster.messages import Ended, Said, Staged, Task
+from hatcli.upscaling.size import Target
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+sys.path[:0] = [sys.argv[1]]
+from cluster.test_dispatch import Pretenders, jobs_in, journal_in
+from hatcli.batch.plan import Plan
+from hatcli.cluster.dispatch import run
+from hatcli.upscaling.size import Target
+import psutil
+
+root = Path(sys.argv[2])
+jobs, journal = jobs_in(root, int(sys.argv[3])), journal_in(root)
+me, marks, ended = psutil.Process(), [], 0
+workers = Pretenders(4, stages=False)
+for event in run(jobs, Plan(Target()), {root: journal}, workers, sizes=[1.0] * len(jobs)):
+    if type(event).__name__ == "Outcome":
+        ended += 1
+        if ended in (len(jobs) // 10, len(jobs)):
+            marks.append(me.memory_info().rss)
+assert ended == len(jobs), ended
+print((marks[1] - marks[0]) / 1e6)
+"""
+
+
+class Pretenders:
+    """Workers that stage a file of a few bytes for each picture, or say that it has failed.
+
+    Args:
+        dies_after: pictures after which one of them is lost, once.
+    """
+
+    def __init__(self, count: int, *, stages: bool = True, dies_after: int | None = None) -> None:
+        self.given: dict[str, deque[Task]] = {str(number): deque() for number in range(count)}
+        self.ending: set[str] = set()
+        self.made: list[int] = []
+        self._news: list[News] = [Joined(name) for name in self.given]
+        self._stages, self._dies_after, self._stopped = stages, dies_after, False
+
+    def news(self, seconds: float) -> list[News]:
+        news, self._news = self._news, []
+        for name, tasks in list(self.given.items()):
+            if self._dies_after is not None and len(self.made) >= self._dies_after:
+                self._dies_after = None
+                del self.given[name]
+                news.append(Lost(name))
+            elif tasks and not self._stopped:
+                task = tasks.popleft()
+                self.made.append(task.number)
+                news.append(Told(name, [Said(task.number, None), Said(task.number, self._end(task))]))
+            elif name in self.ending or self._stopped:
+                self.ending.discard(name)
+                news.append(Rested(name))
+        return news
+
+    def _end(self, task: Task) -> Ended:
+        if not self._stages:
+            return Ended({"status": "skipped", "reason": "it is large enough already"})
+        origin = stamp_file(Path(task.source))
+        temporary, content = temporary_name(), f"result {task.number}".encode()
+        path = Path(task.output).with_name(temporary)
+        path.write_bytes(content)
+        made = Stamp(len(content), path.stat().st_mtime_ns, hashlib.sha256(content).hexdigest())
+        return Ended({"status": "done", "seconds": 0.1}, staged=Staged(temporary, origin, made, {}))
+
+    def give(self, worker: str, tasks: list[Task]) -> None:
+        self.given[worker].extend(tasks)
+
+    def end(self, worker: str) -> None:
+        self.ending.add(worker)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+
+def jobs_in(root: Path, count: int) -> list[Job]:
+    names = [f"{number:06}.png" for number in range(count)]
+    return [Job(InputFile(root / "in" / name, Path(name)), root / name, root) for name in names]
+
+
+def journal_in(root: Path) -> Journal:
+    journal = Journal(root, {})
+    journal.open()
+    return journal
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> list[Job]:
+    (tmp_path / "in").mkdir()
+    found = jobs_in(tmp_path, 100)
+    for job in found:
+        assert job.source.path is not None
+        Image.new("RGB", (2, 2)).save(job.source.path)
+    return found
+
+
+def outcomes(jobs: list[Job], workers: Pretenders) -> list[Outcome]:
+    root = jobs[0].root
+    assert root is not None
+    journal = journal_in(root)
+    try:
+        events = list(run(jobs, Plan(Target()), {root: journal}, workers, sizes=[1.0] * len(jobs)))
+    finally:
+        journal.close()
+    return [event for event in events if isinstance(event, Outcome)]
+
+
+@pytest.mark.parametrize("dies_after", [None, 0, 5, 60])
+def test_every_picture_ends_once_whoever_is_lost(jobs: list[Job], dies_after: int | None) -> None:
+    workers = Pretenders(3, dies_after=dies_after)
+    ended = outcomes(jobs, workers)
+    assert {outcome.status for outcome in ended} == {"done"}
+    assert sorted(str(outcome.job.output) for outcome in ended) == [str(job.output) for job in jobs]
+    assert len(workers.made) == len(set(workers.made)) == 100
+    assert all(job.output is not None and job.output.exists() for job in jobs)
+    assert not list(jobs[0].output.parent.glob(".hat-*.part")) if jobs[0].output else False
+    assert {outcome.status for outcome in outcomes(jobs, Pretenders(1))} == {"skipped"}  # the journal knows
+
+
+def test_a_file_that_appeared_meanwhile_is_not_replaced(jobs: list[Job]) -> None:
+    assert jobs[3].output is not None
+    jobs[3].output.write_bytes(b"somebody's")
+    ended = outcomes(jobs, Pretenders(2))
+    failed = [outcome for outcome in ended if outcome.status == "failed"]
+    assert [outcome.job for outcome in failed] == [jobs[3]]
+    assert failed[0].error is not None
+    assert "is there already" in failed[0].error.message
+    assert jobs[3].output.read_bytes() == b"somebody's"
+    assert not list(jobs[3].output.parent.glob(".hat-*.part"))
+
+
+def test_an_exception_ends_the_run_and_what_was_staged_is_named(jobs: list[Job]) -> None:
+    root = jobs[0].root
+    assert root is not None
+    journal, told = journal_in(root), []
+    events = run(jobs, Plan(Target()), {root: journal}, Pretenders(2), sizes=[1.0] * 100)
+    for event in events:
+        told.append(event)
+        if sum(isinstance(event, Outcome) for event in told) == 3:
+            break
+    told.append(events.throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        told.extend(events)
+    journal.close()
+    done = {outcome.job.output for outcome in told if isinstance(outcome, Outcome)}
+    assert 3 <= len(done) < 100
+    assert done == set(root.glob("*.png"))
+
+
+def test_memory_does_not_grow_with_what_is_done(tmp_path: Path) -> None:
+    tests = Path(__file__).parent.parent
+    command = [sys.executable, "-c", MEMORY, str(tests), str(tmp_path), "20000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 20  # megabytes
