@@ -52,8 +52,7 @@ def upscale(
     hat upscale clip.mp4 -o large.mkv --scale 2      a film, its sound and subtitles copied
     """
     files.check()
-    console = course.console(talk, files)
-    shard = course.shard()
+    console, shard = course.console(talk, files), course.shard()
     cluster.check(server=remote.server)
     asked = remote.parameters(model, files, size, content, running, course)
 
@@ -71,12 +70,9 @@ def upscale(
         from hatcli.cli.views.runs import show_dry_run, show_run
         from hatcli.models.opening import AUTO
         from hatcli.upscaling.upscaler import Upscaler
-        from hatcli.video.films import DecoderBesideFilms
 
-        films = film.enlarger()
-        seeing = DecoderBesideFilms(decoder, films)
-        plan = replace(plan_of(files, size, content, course), films=films)
-        naming = files.naming(film.suffix(files.suffix))
+        films, seeing = film.beside(decoder)
+        plan, naming = plan_of(files, size, content, course, films), files.naming(film.suffix(files.suffix))
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
         found = files.find(naming, look=seeing.look, is_film=films.is_film)
         session = joined(cluster, running, console, opened)
@@ -101,8 +97,9 @@ def upscale(
                 is_noted=not course.dry_run,
             )
         else:
-            typed = files.named
-            batch = settle(found, files.output, naming, plan, networks, upscaler, seeing, shard=shard, named=typed)
+            batch = settle(
+                found, files.output, naming, plan, networks, upscaler, seeing, shard=shard, named=files.named
+            )
         tell_found(batch.found, console)
         lines: list[View] = [JsonLines()] if course.as_json else []
         if remote.server:

@@ -11,6 +11,7 @@ from hatcli.cli.shared.options import completed
 from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from hatcli.batch.decoder import Decoder
     from hatcli.batch.inputs import Found
     from hatcli.video.films import FilmEnlarger
 
@@ -79,6 +80,13 @@ class Film:
                 preview=seconds(self.preview, "--preview"),
             )
         )
+
+    def beside(self, decoder: Decoder) -> tuple[FilmEnlarger, Decoder]:
+        """Whoever enlarges films so, and a decoder that can say what films are, too."""
+        from hatcli.video.films import DecoderBesideFilms
+
+        films = self.enlarger()
+        return films, DecoderBesideFilms(decoder, films)
 
     def check_here(self, found: Found, *, elsewhere: bool) -> None:
         """Refuse films where the pictures are enlarged on other machines."""

@@ -15,6 +15,7 @@ from hatcli.cli.shared.option_groups import Running, Talk
 from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from hatcli.batch.films import Films
     from hatcli.batch.inputs import Found
     from hatcli.batch.jobs import LookAt
     from hatcli.batch.naming import Naming
@@ -237,7 +238,7 @@ class Cluster:
             raise UsageError("--workers is for --ray", hint="add --ray auto")
 
 
-def plan_of(files: Files, size: Size, content: Content, course: Course) -> Plan:
+def plan_of(files: Files, size: Size, content: Content, course: Course, films: Films) -> Plan:
     """What is the same for every picture of the run."""
     from hatcli.batch.plan import Plan
 
@@ -253,6 +254,7 @@ def plan_of(files: Files, size: Size, content: Content, course: Course) -> Plan:
         frames=content.frames,
         writers=course.writers,
         decoding=content.decoding(),
+        films=films,
     )
 
 
