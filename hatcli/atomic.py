@@ -129,9 +129,10 @@ def _remove_if_dead(folder: Folder, name: str) -> bool:
     return True
 
 
-def hold(file: BinaryIO) -> None:
-    """Mark a temporary file as somebody's; on Windows an open file cannot be removed anyway."""
-    _lock(file)  # where a file system has no locks, nothing is ever cleaned up: `_lock` fails there, too
+def hold(file: BinaryIO) -> bool:
+    """Mark a file as somebody's, until it is closed; False if somebody else has it. On Windows an open file cannot be
+    removed anyway."""
+    return _lock(file)  # where a file system has no locks, nothing is ever cleaned up: `_lock` fails there, too
 
 
 def _lock(file: BinaryIO) -> bool:

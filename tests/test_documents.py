@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.commands import PHOTO
+from support.films import film
 from support.raws import dng
 from typer.main import get_command
 
@@ -65,6 +66,7 @@ def folder(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         small.save(path)
     (tmp_path / "more.txt").write_text("e.png\n")
+    film(tmp_path / "clip.mp4", rate="10", frames=15)
     photo.crop((0, 0, 64, 64)).save(tmp_path / "crop64.png")
     for name in ("Set5", "Set14", "pictures"):
         (tmp_path / name).mkdir()

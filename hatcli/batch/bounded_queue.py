@@ -56,6 +56,11 @@ class BoundedQueue(Generic[T]):
         """Whether nobody takes any more."""
         return self._stopped
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether everything was put, and nobody stopped taking."""
+        return self._finished and not self._stopped
+
     def __iter__(self) -> Iterator[T]:
         while True:
             with self._changed:

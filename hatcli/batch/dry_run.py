@@ -34,7 +34,12 @@ def foresee(batch: Batch) -> Iterator[Foresight]:
             continue
         try:
             reason = reason_to_skip(job, batch.plan, batch.journals)
-            yield Outcome(job, "skipped", reason=reason) if reason else _foreseen(job, source, batch, estimator)
+            if reason:
+                yield Outcome(job, "skipped", reason=reason)
+            elif batch.plan.films is not None and batch.plan.has_film(job):
+                yield batch.plan.films.foresee(job, batch.upscaler, batch.plan)
+            else:
+                yield _foreseen(job, source, batch, estimator)
         except Exception as error:
             yield Outcome(job, "failed", error=bugs.failure(error, job.source.label))
 

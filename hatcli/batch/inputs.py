@@ -101,6 +101,7 @@ def find(
     output: Path | None = None,
     follow_links: bool = False,
     look: Callable[[Path], PictureInfo] = decode.probe,
+    is_film: Callable[[Path], bool] = lambda path: False,
 ) -> Found:
     """The pictures that the inputs name: each once, in the order given, folders sorted.
 
@@ -111,12 +112,13 @@ def find(
         output: the output folder; left out when it lies inside an input folder.
         follow_links: whether links to folders inside the named ones are followed.
         look: says what the picture in a file is.
+        is_film: says whether a file's name is that of a film.
 
     Raises:
         UsageError: something named is not there.
     """
     found = Found()
-    search = _Search(found, recursive=recursive, output=output, follow_links=follow_links)
+    search = _Search(found, recursive=recursive, output=output, follow_links=follow_links, is_film=is_film)
     candidates = [candidate for given in search.expanded(inputs) for candidate in search.candidates(given)]
     paths = [candidate.path for candidate in candidates if candidate.file.path is not None]
     results, kept, own = EarlierResults(paths, naming, look=look), [], 0
@@ -172,10 +174,19 @@ def _more(told: list[str]) -> str:
 class _Search:
     """From what was typed to candidates; `linked` are the links to folders that were not followed."""
 
-    def __init__(self, found: Found, *, recursive: bool, output: Path | None, follow_links: bool) -> None:
+    def __init__(
+        self,
+        found: Found,
+        *,
+        recursive: bool,
+        output: Path | None,
+        follow_links: bool,
+        is_film: Callable[[Path], bool],
+    ) -> None:
         self.linked: list[str] = []
         self._found, self._recursive, self._follow_links = found, recursive, follow_links
         self._avoid = None if output is None else os.path.realpath(output)
+        self._is_film = is_film
         self._stdin = False
         self._behind: set[str] = set()  # matches that a link to a folder led to
 
@@ -236,7 +247,7 @@ class _Search:
         """The file if there is a picture in it, or should be by its name: reading it will say what is wrong."""
         path = file.path
         assert path is not None, "stdin is in no folder"
-        named_so = path.suffix.lower() in _PICTURE_SUFFIXES
+        named_so = path.suffix.lower() in _PICTURE_SUFFIXES or self._is_film(path)
         try:
             kind = kind_of(path.stat())
         except OSError:  # a link to nothing

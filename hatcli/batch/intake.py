@@ -26,10 +26,10 @@ PIPE_PATIENCE_AMONG_MANY = 5.0  # ... or that lies among other files, where it m
 
 @dataclass(frozen=True)
 class Ready:
-    """A job whose picture is decoded, or that has ended already."""
+    """A job whose picture is decoded, or that has ended already; None: a film, which is read while it is enlarged."""
 
     job: Job
-    found: Original | Outcome
+    found: Original | Outcome | None
 
 
 def _queue() -> BoundedQueue[Ready]:
@@ -71,6 +71,8 @@ class Intake:
         try:
             if reason := reason_to_skip(job, self.plan, self.journals):
                 return Ready(job, Outcome(job, "skipped", reason=reason))
+            if self.plan.has_film(job):
+                return Ready(job, None)
             all_frames = self.plan.frames != "first"
             if job.source.stored is not None:
                 return Ready(job, self._load_stored(job, job.source.stored, all_frames=all_frames))

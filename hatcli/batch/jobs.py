@@ -34,7 +34,10 @@ def plan_jobs(
     if output == STREAM:
         if many:
             raise UsageError("only one picture can go to stdout", hint="name a folder with -o")
-        return [Job(found.files[0], None)]
+        job = Job(found.files[0], None)
+        if plan.films is not None and plan.has_film(job):
+            plan.films.check_output(None)
+        return [job]
     path = Path(output) if output else None
     to_folder = path is not None and (many or path.is_dir() or _ends_like_a_folder(output or ""))
     if path is None:
@@ -43,7 +46,9 @@ def plan_jobs(
         _check_folder(path, is_new=not (output or "").endswith(_SEPARATORS))
     if path is not None and not to_folder:
         jobs = [Job(found.files[0], path)]
-        if plan.format is None:
+        if plan.films is not None and plan.has_film(jobs[0]):
+            plan.films.check_output(path)
+        elif plan.format is None:
             check_ending(path)
     else:
         outputs = _Outputs(path, naming, plan, upscaler, look)
@@ -120,7 +125,7 @@ class _Outputs:
         found.remarks.append(f"{names} would both become {path.name}: they become {new}{more}")
 
     def _path(self, file: InputFile, *, apart: bool = False) -> Path:
-        naming, target, suited = self.naming, self.plan.target, self.upscaler
+        naming, target, suited, plan_films = self.naming, self.plan.target, self.upscaler, self.plan.films
         factor, width, height, container = target.scale, 0, 0, "PNG"
         templated = any(field in naming.template for field in ("{width}", "{height}", "{model}"))
         ending_known = naming.format is not None or file.relative.suffix != ""
@@ -140,6 +145,9 @@ class _Outputs:
         name = naming.file_name(
             file.relative, scale=scale, width=width, height=height, source_format=container, apart=apart
         )
+        if plan_films is not None and file.path is not None and plan_films.is_film(file.path):
+            own = naming.ending(file.relative.suffix, container)
+            name = name.removesuffix(own) + plan_films.ending(file.path)
         parent = self.folder / file.relative.parent if self.folder is not None else (file.path or Path()).parent
         return parent / name
 

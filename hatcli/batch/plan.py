@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hatcli import __version__
+from hatcli.batch.films import Films
 from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
 from hatcli.batch.places.objects import Stored
@@ -38,6 +39,7 @@ class Plan:
         fail_fast: whether the first failure ends the run.
         frames: `first`, `all` (where the format can hold them), or None: all where the output keeps the input's format.
         decoding: how inputs are read.
+        films: who enlarges films; None: nobody does.
         writers: threads that encode and write while the next picture is enlarged.
     """
 
@@ -52,10 +54,15 @@ class Plan:
     frames: str | None = None
     writers: int = 2
     decoding: DecodeOptions = field(default_factory=DecodeOptions)
+    films: Films | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.frames not in (None, "first", "all"):
             raise UsageError(f"there is no --frames {self.frames}", hint="use first or all")
+
+    def has_film(self, job: Job) -> bool:
+        """Whether a job is a film's."""
+        return self.films is not None and job.source.path is not None and self.films.is_film(job.source.path)
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,8 @@ def ways(
     }
     if plan.decoding != DecodeOptions():  # else older journals would not be believed any more
         made_with["decoding"] = asdict(plan.decoding)
+    if plan.films is not None and plan.films.settings:
+        made_with["films"] = plan.films.settings
 
     def weights_for(jpeg_quality: int | None, factor: float | None) -> str:
         return opened.suited(jpeg_quality=jpeg_quality, factor=factor).digest

@@ -37,7 +37,8 @@ def check_room(
         OutputError: the results cannot fit, however well they compress.
     """
     remarks = []
-    for disk, waiting in _by_disk(jobs).items():
+    pictures = [job for job in jobs if not plan.has_film(job)]
+    for disk, waiting in _by_disk(pictures).items():
         free = shutil.disk_usage(disk).free
         if _inputs_bytes(waiting) * _PLENTY * (plan.target.scale or 16) ** 2 < free:
             continue

@@ -118,8 +118,17 @@ def _enlarge_all(intake: Intake, upscaler: Upscaler, writers: Writers) -> Iterat
             continue
         began = time.monotonic()
         try:
-            yield from enlarge(ready.job, ready.found, upscaler, intake.plan, writers)
+            if ready.found is None:
+                yield from _enlarge_film(ready.job, intake, upscaler)
+            else:
+                yield from enlarge(ready.job, ready.found, upscaler, intake.plan, writers)
         except Exception as error:
             failure = intake.bugs.failure(error, ready.job.source.label)
             yield Outcome(ready.job, "failed", error=failure, seconds=time.monotonic() - began)
     yield from writers.finished(all_of_them=True)
+
+
+def _enlarge_film(job: Job, intake: Intake, upscaler: Upscaler) -> Iterator[Event]:
+    assert intake.plan.films is not None, "films are jobs only where somebody enlarges them"
+    journal = intake.journals.get(job.root) if job.root is not None else None
+    yield from intake.plan.films.enlarge(job, upscaler, intake.plan, journal)

@@ -12,6 +12,7 @@ from hatcli.cli.shared import options
 from hatcli.cli.shared.clusters import joined
 from hatcli.cli.shared.console import Bars, Console, command, show
 from hatcli.cli.shared.fetching import open_model
+from hatcli.cli.shared.film_options import Film
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.option_groups import Talk
 from hatcli.cli.shared.program import ARGUMENTS
@@ -36,21 +37,22 @@ def upscale(
     offline: options.Offline = False,
     running: RunningOnSeveral,
     content: Content,
+    film: Film,
     course: Course,
     cluster: Cluster,
     remote: Remote,
     talk: Talk,
 ) -> None:
-    """Enlarge pictures.
+    """Enlarge pictures and films.
 
     \b
     hat upscale photo.png --scale 4                  writes photo_x4.png beside it
     hat upscale photo.jpg -o big.webp --width 3840   exactly 3840 pixels wide
     hat upscale holiday/ -r -o large/ --scale 2      a mirrored tree
+    hat upscale clip.mp4 -o large.mkv --scale 2      a film, its sound and subtitles copied
     """
     files.check()
-    console = course.console(talk, files)
-    shard = course.shard()
+    console, shard = course.console(talk, files), course.shard()
     cluster.check(server=remote.server)
     asked = remote.parameters(model, files, size, content, running, course)
 
@@ -69,13 +71,15 @@ def upscale(
         from hatcli.models.opening import AUTO
         from hatcli.upscaling.upscaler import Upscaler
 
-        plan, naming = plan_of(files, size, content, course), files.naming()
+        films, seeing = film.beside(decoder)
+        plan, naming = plan_of(files, size, content, course, films), files.naming(film.suffix(files.suffix))
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
-        found = files.find(naming, look=decoder.look)
+        found = files.find(naming, look=seeing.look, is_film=films.is_film)
         session = joined(cluster, running, console, opened)
+        film.check_here(found, elsewhere=session is not None or bool(remote.server))
         choices = [session.choice(running.asked_precision, here=course.dry_run)] if session else running.choices()
         named = AUTO if remote.server else model  # the server has it, and knows it by name
-        factors = [] if named == AUTO else wanted_factors(plan.target, found, decoder.look)
+        factors = [] if named == AUTO else wanted_factors(plan.target, found, seeing.look)
         networks = open_model(named, factors, console, offline=offline)
         upscaler = Upscaler(networks, choice=choices[0], settings=settings)
         if files.has_urls():
@@ -86,15 +90,16 @@ def upscale(
                 plan,
                 networks,
                 upscaler,
-                decoder,
+                seeing,
                 shard=shard,
                 recursive=files.recursive,
                 found=found,
                 is_noted=not course.dry_run,
             )
         else:
-            typed = files.named
-            batch = settle(found, files.output, naming, plan, networks, upscaler, decoder, shard=shard, named=typed)
+            batch = settle(
+                found, files.output, naming, plan, networks, upscaler, seeing, shard=shard, named=files.named
+            )
         tell_found(batch.found, console)
         lines: list[View] = [JsonLines()] if course.as_json else []
         if remote.server:

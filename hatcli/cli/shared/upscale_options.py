@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from hatcli.cli.shared.option_groups import Running, Talk
 from hatcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from hatcli.batch.films import Films
     from hatcli.batch.inputs import Found
     from hatcli.batch.jobs import LookAt
     from hatcli.batch.naming import Naming
@@ -88,13 +90,13 @@ class Files:
             )
         return name
 
-    def naming(self) -> Naming:
-        """How results are called."""
+    def naming(self, suffix: str | None = None) -> Naming:
+        """How results are called; `suffix` stands for the one that was typed."""
         from hatcli.batch.naming import Naming
 
-        return Naming(suffix=self.suffix, name=self.name, format=self.format())
+        return Naming(suffix=suffix or self.suffix, name=self.name, format=self.format())
 
-    def find(self, naming: Naming, *, look: LookAt) -> Found:
+    def find(self, naming: Naming, *, look: LookAt, is_film: Callable[[Path], bool]) -> Found:
         """The pictures that are named; those at URLs are found later, while others are enlarged."""
         from hatcli.batch import inputs
         from hatcli.batch.places.address import is_url
@@ -109,6 +111,7 @@ class Files:
             output=None if self.output is not None and is_url(self.output) else self.folder,
             follow_links=self.follow_links,
             look=look,
+            is_film=is_film,
         )
 
 
@@ -235,7 +238,7 @@ class Cluster:
             raise UsageError("--workers is for --ray", hint="add --ray auto")
 
 
-def plan_of(files: Files, size: Size, content: Content, course: Course) -> Plan:
+def plan_of(files: Files, size: Size, content: Content, course: Course, films: Films) -> Plan:
     """What is the same for every picture of the run."""
     from hatcli.batch.plan import Plan
 
@@ -251,6 +254,7 @@ def plan_of(files: Files, size: Size, content: Content, course: Course) -> Plan:
         frames=content.frames,
         writers=course.writers,
         decoding=content.decoding(),
+        films=films,
     )
 
 

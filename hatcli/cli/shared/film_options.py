@@ -1,0 +1,104 @@
+"""The options of `hat upscale` for films."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hatcli.cli.shared.options import completed
+from hatcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from hatcli.batch.decoder import Decoder
+    from hatcli.batch.inputs import Found
+    from hatcli.video.films import FilmEnlarger
+
+FILM = "Film"
+CODECS = ("h264", "hevc", "av1", "ffv1", "prores")
+
+
+def _option(help_text: str, *names: str, value: str = "", choices: tuple[str, ...] = ()) -> Any:
+    complete = completed(choices) if choices else None
+    return typer.Option(*names, help=help_text, rich_help_panel=FILM, metavar=value, autocompletion=complete)
+
+
+Codec = Annotated[
+    str | None,
+    _option(
+        "h264, hevc, av1, ffv1, prores, or a card's encoder; without it, h264, or hevc for more than 8 bits.",
+        "--codec",
+        value="NAME",
+        choices=CODECS,
+    ),
+]
+Crf = Annotated[
+    float | None, _option("Constant quality, 0 to 63, lower is better; without it, nearly transparent.", "--crf",
+                          value="N")
+]  # fmt: skip
+PixelFormat = Annotated[
+    str | None,
+    _option("As libav calls it, such as yuv420p10le; without it, as the source.", "--pixel-format", value="NAME"),
+]
+Deinterlace = Annotated[bool, _option("Take woven fields apart, one frame for each frame.", "--deinterlace")]
+Start = Annotated[str | None, _option("Where to begin: 90, 3s, 1:30.", "--start", value="TIME")]
+Duration = Annotated[str | None, _option("How much to enlarge.", "--duration", value="TIME")]
+Preview = Annotated[
+    str | None, _option("So much from the middle, with _preview in the name.", "--preview", value="TIME")
+]
+
+
+@dataclass(frozen=True)
+class Film:
+    """How films are written, and what part of them."""
+
+    codec: Codec = None
+    crf: Crf = None
+    pixel_format: PixelFormat = None
+    deinterlace: Deinterlace = False
+    start: Start = None
+    duration: Duration = None
+    preview: Preview = None
+
+    def enlarger(self) -> FilmEnlarger:
+        """Whoever enlarges films so."""
+        from hatcli.video.films import FilmEnlarger
+        from hatcli.video.options import FilmOptions, seconds_of
+
+        def seconds(text: str | None, option: str) -> Any:
+            return None if text is None else seconds_of(text, option)
+
+        return FilmEnlarger(
+            FilmOptions(
+                codec=self.codec,
+                crf=self.crf,
+                pixel_format=self.pixel_format,
+                deinterlace=self.deinterlace,
+                start=seconds(self.start, "--start"),
+                duration=seconds(self.duration, "--duration"),
+                preview=seconds(self.preview, "--preview"),
+            )
+        )
+
+    def beside(self, decoder: Decoder) -> tuple[FilmEnlarger, Decoder]:
+        """Whoever enlarges films so, and a decoder that can say what films are, too."""
+        from hatcli.video.films import DecoderBesideFilms
+
+        films = self.enlarger()
+        return films, DecoderBesideFilms(decoder, films)
+
+    def check_here(self, found: Found, *, elsewhere: bool) -> None:
+        """Refuse films where the pictures are enlarged on other machines."""
+        from hatcli.video.film import is_film
+
+        for file in found.files if elsewhere else []:
+            if file.path is not None and is_film(file.path):
+                raise UsageError(
+                    f"{file.label} is a film, and films are enlarged on this machine alone",
+                    hint="enlarge it without --ray and --server",
+                )
+
+    def suffix(self, given: str) -> str:
+        """What is added to a result's stem."""
+        return given if self.preview is None else f"{given}_preview"

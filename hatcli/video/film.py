@@ -1,0 +1,194 @@
+"""What a film is, told from its headers and first frames; nothing is enlarged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatcli.errors import InputError
+from hatcli.video.colors import Colors
+from hatcli.video.opening import opened
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+SUFFIXES = frozenset(
+    [
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".ts",
+        ".m2ts",
+        ".mts",
+        ".mpg",
+        ".mpeg",
+        ".vob",
+        ".wmv",
+        ".asf",
+        ".flv",
+        ".ogv",
+        ".3gp",
+        ".3g2",
+        ".mxf",
+        ".dv",
+        ".nut",
+        ".h264",
+        ".264",
+        ".h265",
+        ".265",
+        ".hevc",
+        ".ivf",
+        ".y4m",
+    ]
+)
+_FIRST_FRAMES = 12  # that are decoded to see what they are
+_USUAL_RATE = Fraction(25)
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film.
+
+    Attributes:
+        stream: the index of its picture stream.
+        width, height: of the stored frames, before any rotation, in pixels.
+        time_base: seconds a tick of its times.
+        rate: frames a second, on average.
+        seconds: how long it is, or 0 if it does not say.
+        frames: how many it has, or about; 0 if it does not say.
+        pixel_format: libav's name.
+        bits: of a sample.
+        aspect: of a pixel, width to height; None if it does not say.
+        matrix: nine numbers of the display matrix, if it is to be turned or mirrored.
+        mastering, light: libav's records of the mastering display and the content light level.
+        interlaced: whether its frames are woven of two fields.
+        notes: what is lost, a sentence each.
+    """
+
+    path: Path
+    stream: int
+    width: int
+    height: int
+    time_base: Fraction
+    rate: Fraction
+    seconds: float
+    frames: int
+    pixel_format: str
+    bits: int
+    colors: Colors
+    aspect: Fraction | None
+    matrix: tuple[int, ...] | None
+    mastering: bytes | None
+    light: bytes | None
+    interlaced: bool
+    notes: tuple[str, ...]
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether 8 bits would not hold it."""
+        return self.bits > 8
+
+
+def is_film(path: Path) -> bool:
+    """Whether its name is that of a film."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def probe(path: Path) -> Film:
+    """What the film in a file is.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    with opened(path) as container:
+        stream = picture_stream(container, path)
+        try:
+            frames = list(islice(container.decode(stream), _FIRST_FRAMES))
+        except (ValueError, EOFError) as error:
+            raise InputError(f"cannot read {path}: {error}") from error
+        if not frames:
+            raise InputError(f"cannot read {path}: there is no frame in it", hint="the film is empty or cut off")
+        return _described(path, container, stream, frames)
+
+
+def picture_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The stream that is enlarged: the first one that moves.
+
+    Raises:
+        InputError: there is none, or nobody can decode it.
+    """
+    from av.stream import Disposition
+
+    moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not moving:
+        raise InputError(f"cannot read {path}: there are no moving pictures in it", hint="it holds sound alone")
+    if moving[0].codec_context is None:
+        raise InputError(f"cannot read {path}: there is no decoder for its pictures")
+    return moving[0]
+
+
+def _described(path: Path, container: InputContainer, stream: VideoStream, frames: list[Any]) -> Film:
+    first, time_base = frames[0], stream.time_base or Fraction(1, 1000)
+    if not first.width or not first.height:
+        raise InputError(f"cannot read {path}: its frames have no size")
+    rate = stream.average_rate or stream.guessed_rate or _USUAL_RATE
+    rate = rate if Fraction(1, 1000) < rate <= 1000 else _USUAL_RATE
+    ticks = stream.duration
+    seconds = float(ticks * time_base) if ticks else (container.duration or 0) / 1e6
+    format = first.format
+    side = {data.type.name: bytes(data) for data in first.side_data}
+    matrix = side.get("DISPLAYMATRIX")
+    woven = stream.codec_context.field_order in (2, 3, 4, 5)
+    notes = _losses(container, stream, side)
+    has_alpha = "a" in format.name.split("p")[0].removeprefix("yuv") and format.name.startswith(("yuva", "gbra", "ya"))
+    if has_alpha or format.name in ("rgba", "bgra", "argb", "abgr", "rgba64le", "rgba64be"):
+        notes.append("its transparency is left out: films are written opaque")
+    return Film(
+        path=path,
+        stream=stream.index,
+        width=first.width,
+        height=first.height,
+        time_base=time_base,
+        rate=Fraction(rate),
+        seconds=max(0.0, seconds),
+        frames=stream.frames or round(seconds * rate),
+        pixel_format=format.name,
+        bits=max((part.bits for part in format.components), default=8),
+        colors=_colors(first),
+        aspect=stream.sample_aspect_ratio or None,
+        matrix=None if matrix is None else tuple(memoryview(matrix).cast("i")),
+        mastering=side.get("MASTERING_DISPLAY_METADATA"),
+        light=side.get("CONTENT_LIGHT_LEVEL"),
+        interlaced=woven or any(frame.interlaced_frame for frame in frames),
+        notes=tuple(notes),
+    )
+
+
+def _colors(frame: Any) -> Colors:
+    full = frame.format.name.startswith("yuvj")
+    range = 2 if full else int(frame.color_range)
+    return Colors(int(frame.color_primaries), int(frame.color_trc), int(frame.colorspace), range)
+
+
+def _losses(container: InputContainer, stream: VideoStream, side: dict[str, bytes]) -> list[str]:
+    """What of a film does not survive, or stays small, a sentence each."""
+    notes = []
+    if {"DYNAMIC_HDR_PLUS", "DOVI_METADATA", "DOVI_RPU_BUFFER", "DYNAMIC_HDR_VIVID"} & side.keys():
+        notes.append("its dynamic HDR metadata, which belongs to single frames, is left out; the static one is kept")
+    data = [str(other.index) for other in container.streams if other.type in ("data", "unknown")]
+    if data:
+        notes.append(f"data stream{'s' * (len(data) > 1)} {', '.join(data)} left out")
+    for other in container.streams.subtitles:
+        if other.codec_context is not None and other.codec_context.codec.bitmap_sub:
+            notes.append(f"subtitle stream {other.index} is of pictures, which keep their size")
+    second = [other for other in container.streams.video if other.index != stream.index]
+    if any(not int(other.disposition) & 1024 for other in second):
+        notes.append("only its first picture stream is enlarged; others are copied as they are")
+    return notes

@@ -1,0 +1,262 @@
+"""Films as jobs of a run: looked at, refused or enlarged like pictures; see `hatcli.batch.films`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatcli import __version__
+from hatcli.atomic import replacing
+from hatcli.batch.decision import Decision
+from hatcli.batch.outcomes import Advanced, Event, Foreseen, Foresight, Outcome, Writing
+from hatcli.batch.stamps import stamp_file, stamp_open
+from hatcli.errors import HatError, InputError, UsageError
+from hatcli.image.decode import PictureInfo
+from hatcli.progress import mapped
+from hatcli.video import joining
+from hatcli.video.encoding import Encoding, choose
+from hatcli.video.enlarging import Span, enlarged
+from hatcli.video.film import Film, is_film, probe
+from hatcli.video.opening import library
+from hatcli.video.options import FilmOptions
+from hatcli.video.segments import Segments
+
+if TYPE_CHECKING:
+    from hatcli.batch.decoder import Decoder
+    from hatcli.batch.journal import Journal
+    from hatcli.batch.plan import Job, Plan
+    from hatcli.batch.reading import Original
+    from hatcli.upscaling.upscaler import Upscaler
+
+FORMAT = "FILM"
+_BITS_A_PIXEL = 0.15  # of an enlarged film, nearly transparent
+_TRIED = 48  # pixels of the side of the piece whose enlarging tells the time
+
+
+class FilmEnlarger:
+    """See `hatcli.batch.films.Films`."""
+
+    def __init__(self, options: FilmOptions) -> None:
+        self.options = options
+        self._seen: dict[Path, Film | HatError] = {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What of the options is not as usual; JSON can hold it."""
+        usual = asdict(FilmOptions())
+        return {name: str(value) for name, value in asdict(self.options).items() if value != usual[name]}
+
+    def is_film(self, path: Path) -> bool:
+        """Whether its name is that of a film."""
+        return is_film(path)
+
+    def film(self, path: Path) -> Film:
+        """The film in a file; a second look costs nothing.
+
+        Raises:
+            HatError: it cannot be read, or PyAV is missing.
+        """
+        if path not in self._seen:
+            try:
+                self._seen[path] = probe(path)
+            except HatError as error:
+                self._seen[path] = error
+        seen = self._seen[path]
+        if isinstance(seen, HatError):
+            raise seen
+        return seen
+
+    def ending(self, path: Path) -> str:
+        """What a result's name ends in: as the source where that can be written."""
+        return path.suffix if joining.ending_of(path) else ".mkv"
+
+    def check_output(self, output: Path | None) -> str:
+        """The container that an output's ending means.
+
+        Raises:
+            UsageError: it means none.
+        """
+        if output is None:
+            raise UsageError("a film cannot go to stdout", hint="name a file: -o film.mkv")
+        ending = joining.ending_of(output)
+        if ending is None:
+            raise UsageError(
+                f"{output.name} has no ending of a film that can be written",
+                hint=f"end it in one of {' '.join(joining.MUXERS)}",
+            )
+        return ending
+
+    def _decided(self, job: Job, upscaler: Upscaler, plan: Plan) -> tuple[Film, Encoding, Decision]:
+        """How a film is enlarged, or that it cannot be.
+
+        Raises:
+            HatError: it cannot be read, is interlaced, or its container cannot hold all of it.
+        """
+        library()
+        assert job.source.path is not None, "films are files"
+        film, ending = self.film(job.source.path), self.check_output(job.output)
+        if film.interlaced and not self.options.deinterlace:
+            raise InputError(f"{film.path} is interlaced: its frames are woven of two fields", hint="add --deinterlace")
+        suited = upscaler.suited(film.width, film.height, jpeg_quality=None, target=plan.target)
+        size = suited.plan(film.width, film.height, plan.target)
+        encoding = choose(film, size, self.options, ending=ending)
+        encoding.opened()
+        notes = [*film.notes, *encoding.notes, *joining.check(film, encoding, ending)]
+        notes += suited.notes(film.width, film.height, 16 if film.is_deep else 8, plan.target)
+        frames = max(film.frames, 1)
+        return film, encoding, Decision(suited, size, FORMAT, frames=frames, notes=tuple(notes))
+
+    def enlarge(self, job: Job, upscaler: Upscaler, plan: Plan, journal: Journal | None) -> Iterator[Event]:
+        """A film to its file; the last event is its outcome.
+
+        Raises:
+            HatError: it cannot be read, enlarged or written.
+        """
+        began = time.monotonic()
+        film, encoding, decision = self._decided(job, upscaler, plan)
+        output = job.output
+        assert output is not None, "films go to files"
+        if os.path.lexists(output) and not (plan.overwrite or (journal is not None and journal.has_made(output))):
+            raise UsageError(f"{output} is there already", hint="add --overwrite to replace it")
+        span = Span(*self.options.span(film.seconds))
+        origin = stamp_file(film.path)
+        segments = Segments(output, self._identity(film, encoding, decision, plan, origin.sha256))
+        with closing(segments):
+            work = enlarged(
+                film, span, encoding, segments, decision.upscaler, plan.target, deinterlace=self.options.deinterlace
+            )
+            found = yield from mapped(work, lambda progress: Advanced(job, progress))
+            if not segments.finished:
+                raise InputError(f"cannot read {film.path}: there is no frame in that part of it")
+            yield Writing(job)
+            first = min(min(segment.times) for segment in segments.finished.values())
+            start = span.start if not span.start else first * film.time_base
+            part = joining.Part(start, None if span.length is None else first * film.time_base + span.length)
+            replace_it = plan.overwrite or (lambda: journal is not None and journal.has_made(output))
+            with replacing(output, replace=replace_it) as file:
+                joining.join(film, encoding, segments, file, ending=self.check_output(output), part=part)
+                if journal is not None:
+                    file.flush()
+                    made_by = _made_by(decision, plan, film)
+                    journal.record(output, film.path, origin=origin, made=stamp_open(file), made_by=made_by)
+            segments.remove()
+        yield Outcome(
+            job,
+            "done",
+            width=decision.size.width,
+            height=decision.size.height,
+            source_width=film.width,
+            source_height=film.height,
+            seconds=time.monotonic() - began,
+            notes=(*decision.notes, *found.notes(film, whole=span.is_whole)),
+            model=decision.model,
+        )
+
+    def _identity(self, film: Film, encoding: Encoding, decision: Decision, plan: Plan, source: str) -> dict[str, Any]:
+        """Everything that decides what a segment holds."""
+        model = decision.upscaler.model
+        settings = asdict(decision.upscaler.settings)
+        settings.pop("max_memory")
+        return {
+            "hat": __version__,
+            "libav": str(library().library_versions),
+            "source": source,
+            "weights": None if model is None else model.digest,
+            "settings": settings,
+            "precision": decision.upscaler.choice.precision,
+            "device": decision.upscaler.choice.device.type,
+            "encoder": [encoding.encoder, encoding.pixel_format, encoding.options, encoding.width, encoding.height],
+            "film": self.settings,
+        }
+
+    def foresee(self, job: Job, upscaler: Upscaler, plan: Plan) -> Foresight:
+        """What would become of a film.
+
+        Raises:
+            HatError: it cannot be enlarged.
+        """
+        film, _, decision = self._decided(job, upscaler, plan)
+        span = Span(*self.options.span(film.seconds))
+        seconds = film.seconds if span.length is None else float(span.length)
+        frames = max(1, round(seconds * film.rate)) if seconds else decision.frames
+        size, bits = decision.size, 16 if film.is_deep else 8
+        tiles = whole = 0
+        if size.passes:
+            tiles = decision.upscaler.tiles(film.width, film.height, size.passes[0], bits=bits)
+            whole = decision.upscaler.whole_bytes(film.width, film.height, size.passes[0], bits=bits)
+        return Foreseen(
+            job,
+            self.look(film.path),
+            replace(decision, frames=frames),
+            tiles=tiles,
+            whole_bytes=whole,
+            file_bytes=round(frames * size.width * size.height * _BITS_A_PIXEL / 8),
+            seconds=frames * _seconds_a_frame(film, decision, plan),
+        )
+
+    def look(self, path: Path) -> PictureInfo:
+        """A film's size and depth, as of a picture.
+
+        Raises:
+            HatError: it cannot be read.
+        """
+        film = self.film(path)
+        return PictureInfo(
+            width=film.width,
+            height=film.height,
+            bits=16 if film.is_deep else 8,
+            channels=3,
+            alpha=False,
+            format=FORMAT,
+            frames=max(film.frames, 1),
+            jpeg_quality=None,
+        )
+
+
+def _made_by(decision: Decision, plan: Plan, film: Film) -> dict[str, Any]:
+    model = decision.upscaler.model
+    if model is None:
+        return {}
+    factor = plan.target.factor(film.width, film.height)
+    return {"model": model.name, "weights": model.digest, "jpeg_quality": None, "factor": factor}
+
+
+def _seconds_a_frame(film: Film, decision: Decision, plan: Plan) -> float:
+    """Told from a gray piece."""
+    import numpy as np
+
+    from hatcli.image.picture import Picture, Samples
+    from hatcli.upscaling.size import Target
+
+    height, width = min(film.height, _TRIED), min(film.width, _TRIED)
+    gray: Samples = np.full((height, width, 3), 128, np.uint8)
+    piece = Picture(gray.astype(np.uint16) if film.is_deep else gray)
+    factor = plan.target.factor(film.width, film.height)
+    target = plan.target if not plan.target.is_size or factor is None or factor <= 1 else Target(scale=factor)
+    took = 0.0
+    for _ in range(2):  # the first one warms up
+        began = time.monotonic()
+        decision.upscaler.upscale(piece, target)
+        took = time.monotonic() - began
+    return took * film.width * film.height / (width * height)
+
+
+class DecoderBesideFilms:
+    """A decoder of pictures that can say what films are, too; see `hatcli.batch.decoder.Decoder`."""
+
+    def __init__(self, decoder: Decoder, films: FilmEnlarger) -> None:
+        self._decoder, self._films = decoder, films
+
+    def look(self, path: Path) -> PictureInfo:
+        return self._films.look(path) if self._films.is_film(path) else self._decoder.look(path)
+
+    def load(self, source: Path | bytes, *, name: str, all_frames: bool = False) -> Original:
+        return self._decoder.load(source, name=name, all_frames=all_frames)
+
+    def close(self) -> None:
+        self._decoder.close()
