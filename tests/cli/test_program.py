@@ -212,8 +212,8 @@ def test_a_factor_may_be_written_as_people_do(photo: Path, weights: Path, scale:
     [
         (["photo.png", "-s", "big"], "--scale big is not a factor", "--scale 4"),
         (["photo.png", "-o", "newdir"], "newdir has no ending", "in / for a folder"),
-        (["photo.png", "-o", "x.jxl"], "x.jxl has no ending", ".png .jpg .webp .tif .avif .gif .bmp"),
-        (["https://example.org/a.png"], "https://example.org/a.png is a URL", "curl"),
+        (["photo.png", "-o", "x.xcf"], "x.xcf has no ending", ".png .jpg .webp .tif .avif .gif .bmp"),
+        (["https://example.org/a.png"], "pictures from a URL need an output", "-o large/"),
         (["photo.png", "photo2.png", "-o", "z.png"], "one file z.png", "z.png/"),
         (["photo.png", "-j", "0"], "--jobs", "default"),
         (["photo.png", "--threads", "0"], "--threads must be from 1 to 1024", "one a core"),

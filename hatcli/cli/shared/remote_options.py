@@ -53,7 +53,9 @@ class Remote:
     ] = None
     token: Annotated[
         str | None,
-        typer.Option("--token", help="What hat serve has printed.", rich_help_panel=PANEL, envvar="HAT_TOKEN"),
+        typer.Option(
+            "--token", help="What hat serve has printed.", rich_help_panel=PANEL, envvar="HAT_TOKEN", metavar="TEXT"
+        ),
     ] = None
 
     def parameters(self, model: str, *groups: Any) -> dict[str, Any]:
