@@ -57,6 +57,12 @@ class BoundedQueue(Generic[T]):
         return self._stopped
 
     @property
+    def is_empty(self) -> bool:
+        """Whether an item is still to come, and whoever takes one now has to wait for it."""
+        with self._changed:
+            return not (self._items or self._finished or self._stopped)
+
+    @property
     def is_finished(self) -> bool:
         """Whether everything was put, and nobody stopped taking."""
         return self._finished and not self._stopped
@@ -70,7 +76,7 @@ class BoundedQueue(Generic[T]):
             yield item
 
     def kept(self) -> Iterator[T]:
-        """The same, but an item stays in the queue until the next one is wanted: whoever fails over it can begin anew."""
+        """The same, but an item stays in the queue until the next one is wanted: whoever fails over it has it again."""
         while True:
             with self._changed:
                 if not self._wait():

@@ -61,7 +61,7 @@ class Writers:
             yield from self.finished()
 
     def finished(self, *, all_of_them: bool = False) -> Iterator[Outcome]:
-        """What is written by now; or everything, after waiting for it. What nobody took to the end is told once more."""
+        """What is written by now; or everything, after waiting for it. What was not taken to the end comes again."""
         if all_of_them:
             wait(self._waiting)
         for future in [future for future in self._waiting if future.done()]:

@@ -36,7 +36,7 @@ root = Path(sys.argv[2])
 jobs, journal = jobs_in(root, int(sys.argv[3])), journal_in(root)
 me, marks, ended = psutil.Process(), [], 0
 workers = Pretenders(4, stages=False)
-for event in run(jobs, Plan(Target()), {root: journal}, workers, sizes=[1.0] * len(jobs)):
+for event in run(jobs, Plan(Target()), {root: journal}, workers, size_of=lambda job: 1.0):
     if type(event).__name__ == "Outcome":
         ended += 1
         if ended in (len(jobs) // 10, len(jobs)):
@@ -79,6 +79,7 @@ class Pretenders:
     def _end(self, task: Task) -> Ended:
         if not self._stages:
             return Ended({"status": "skipped", "reason": "it is large enough already"})
+        assert isinstance(task.source, str)
         origin = stamp_file(Path(task.source))
         temporary, content = temporary_name(), f"result {task.number}".encode()
         path = Path(task.output).with_name(temporary)
@@ -122,7 +123,7 @@ def outcomes(jobs: list[Job], workers: Pretenders) -> list[Outcome]:
     assert root is not None
     journal = journal_in(root)
     try:
-        events = list(run(jobs, Plan(Target()), {root: journal}, workers, sizes=[1.0] * len(jobs)))
+        events = list(run(jobs, Plan(Target()), {root: journal}, workers, size_of=lambda job: 1.0))
     finally:
         journal.close()
     return [event for event in events if isinstance(event, Outcome)]
@@ -156,7 +157,7 @@ def test_an_exception_ends_the_run_and_what_was_staged_is_named(jobs: list[Job])
     root = jobs[0].root
     assert root is not None
     journal, told = journal_in(root), []
-    events = run(jobs, Plan(Target()), {root: journal}, Pretenders(2), sizes=[1.0] * 100)
+    events = run(jobs, Plan(Target()), {root: journal}, Pretenders(2), size_of=lambda job: 1.0)
     for event in events:
         told.append(event)
         if sum(isinstance(event, Outcome) for event in told) == 3:
