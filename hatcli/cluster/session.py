@@ -89,7 +89,7 @@ class Session:
             weights=described(batch.opened),
             device=self.slots.device,
             precision=batch.upscaler.choice.precision,
-            threads=1,
+            threads=self.slots.threads,
             neighbours=1,
             folder=os.getcwd(),  # noqa: PTH109
             store=_result_store(batch),
@@ -165,6 +165,7 @@ def joined(address: str, *, device: str, workers: int | None, threads: int | Non
         raise UsageError("--workers must be at least 1", hint="without it, one for each card, or for each CPU")
     with connected(address):
         nodes = alive()
+        threads = threads or torch.get_num_threads()
         yield Session(nodes, slots(nodes, device=device, workers=workers, threads=threads), say)
 
 

@@ -22,7 +22,7 @@ def local(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> tuple[Path
     """Thirty pictures, and what a run without a cluster makes of them."""
     folder = tmp_path_factory.mktemp("pictures")
     clusters.pictures(folder / "in", 30)
-    calm = clusters.start(folder / "in", "-o", folder / "out", "-n", weights, "--cpu", "--threads", "1")
+    calm = clusters.start(folder / "in", "-o", folder / "out", "-n", weights, "--cpu")
     assert clusters.told(calm)[-1]["done"] == 30
     return folder / "in", folder / "out"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import signal
 import subprocess
@@ -57,7 +56,7 @@ def run_on(devices: Sequence[str], batch: Batch, arguments: list[str]) -> Genera
         for device, shard in zip(devices, batch.shard.split(len(devices)), strict=True):
             listed = isinstance(batch.jobs, list)
             if not listed or any(shard.holds(job.source.relative) for job in batch.jobs):
-                extra = ["--device", device, "--shard", str(shard), *_share_of_threads(device, devices, arguments)]
+                extra = ["--device", device, "--shard", str(shard)]
                 processes.append(_Process(device, shard, _with(arguments, extra)))
         joined = _Joined(processes, batch)
         try:
@@ -78,14 +77,6 @@ def _with(arguments: list[str], extra: list[str]) -> list[str]:
     """The arguments with options that win over those typed."""
     options = arguments.index("--") if "--" in arguments else len(arguments)
     return [*arguments[:options], *extra, "--json", "--quiet", "--no-progress", *arguments[options:]]
-
-
-def _share_of_threads(device: str, devices: Sequence[str], arguments: list[str]) -> list[str]:
-    """Where several processes compute on the CPU, each gets its share of the cores, unless somebody said how many."""
-    sharing = sum(name == "cpu" for name in devices)
-    if device != "cpu" or sharing < 2 or any(word.startswith("--threads") for word in arguments):
-        return []
-    return ["--threads", str(max(1, (os.cpu_count() or 1) // sharing))]
 
 
 @dataclass
