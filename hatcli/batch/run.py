@@ -46,9 +46,13 @@ def run(
         writers = Writers(threads, plan, intake.journals, bugs)
         try:
             reader_done = reader.submit(intake.read_all, intake.read_stdin())
-            yield from noted(until_failure(_enlarge_all(intake, upscaler, writers), plan), intake.journals)
+            last = None
+            for event in noted(until_failure(_enlarge_all(intake, upscaler, writers), plan), intake.journals):
+                yield event
+                last = event
             intake.queue.stop()
-            yield from noted(writers.finished(all_of_them=True), intake.journals)
+            left = (event for event in writers.finished(all_of_them=True) if event is not last)
+            yield from noted(left, intake.journals)
         except GeneratorExit:
             raise
         except BaseException:

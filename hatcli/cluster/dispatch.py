@@ -107,9 +107,12 @@ def run(
         found = threads.submit(supply.find)
         done = threads.submit(dispatch.run, size_of, all_first=isinstance(jobs, list))
         try:
-            yield from noted(until_failure(events.kept(), plan), journals)
+            last = None
+            for event in noted(until_failure(events.kept(), plan), journals):
+                yield event
+                last = event
             dispatch.stop()
-            yield from noted(_outcomes(events), journals)
+            yield from noted((event for event in _outcomes(events) if event is not last), journals)
         except GeneratorExit:
             raise
         except BaseException:

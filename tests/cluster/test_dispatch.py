@@ -153,6 +153,20 @@ def test_a_file_that_appeared_meanwhile_is_not_replaced(jobs: list[Job]) -> None
     assert not list(jobs[3].output.parent.glob(".hat-*.part"))
 
 
+def test_a_failure_that_ends_the_run_is_told_once(jobs: list[Job]) -> None:
+    root = jobs[0].root
+    assert root is not None
+    assert jobs[3].output is not None
+    jobs[3].output.write_bytes(b"somebody's")
+    journal = journal_in(root)
+    plan = Plan(Target(), fail_fast=True)
+    events = list(run(jobs, plan, {root: journal}, Pretenders(2), size_of=lambda job: 1.0))
+    journal.close()
+    ended = [event.job for event in events if isinstance(event, Outcome)]
+    assert ended.count(jobs[3]) == 1
+    assert len(ended) == len({id(job) for job in ended}) < 100
+
+
 def test_an_exception_ends_the_run_and_what_was_staged_is_named(jobs: list[Job]) -> None:
     root = jobs[0].root
     assert root is not None
@@ -162,7 +176,8 @@ def test_an_exception_ends_the_run_and_what_was_staged_is_named(jobs: list[Job])
         told.append(event)
         if sum(isinstance(event, Outcome) for event in told) == 3:
             break
-    told.append(events.throw(KeyboardInterrupt()))
+    again = events.throw(KeyboardInterrupt())
+    assert again is told[-1], "it is told once more: the exception may have come before anybody heard it"
     with pytest.raises(KeyboardInterrupt):
         told.extend(events)
     journal.close()
