@@ -194,7 +194,8 @@ def failure(error: HatError, source: Path, target: Path, name: str) -> dict[str,
         return text
 
     hint = renamed(error.hint) if error.hint is not None and " -" not in error.hint else None
-    return {"error": renamed(error.message), "hint": hint, "disk": disk_ended(error)}
+    told = {"error": renamed(error.message), "hint": hint, "exit_code": error.exit_code}
+    return {**told, "disk": disk_ended(error)}
 
 
 def settings_of(wanted: Parameters) -> Settings:
