@@ -203,7 +203,14 @@ class Queue:
         with self._changed:
             self.check_room()
             blank = ("error", "hint", "exit_code", "started", "ended", "seconds", "result_bytes")
-            fresh: dict[str, Any] = {**dict.fromkeys(blank), "crashes": 0, "kills": 0, "notes": [], "held": False, **planned}
+            fresh: dict[str, Any] = {
+                **dict.fromkeys(blank),
+                "crashes": 0,
+                "kills": 0,
+                "notes": [],
+                "held": False,
+                **planned,
+            }
             return self._change(id, ENDED, state=QUEUED, position=self._place(), **fresh)
 
     def start(self, id: str, **planned: Any) -> Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -18,6 +19,7 @@ import uvicorn
 from hatcli.errors import HatError, UsageError
 from hatcli.serve.api import Api
 from hatcli.serve.child import Child, python
+from hatcli.serve.connections import PatientProtocol
 from hatcli.serve.desk import Desk
 from hatcli.serve.events import Events
 from hatcli.serve.guard import Guard, is_wildcard
@@ -91,6 +93,8 @@ def serve(
         OutputError: the folder cannot be written.
     """
     _allow_many_files()
+    for name in ("uvicorn.error", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # what clients do wrong is told to them
     with ExitStack() as opened:
         listener = opened.enter_context(_bound(host, port))
         port = listener.getsockname()[1]
@@ -142,7 +146,7 @@ def serve(
             proxy_headers=False,
             lifespan="off",
             ws="none",
-            http="h11",
+            http=PatientProtocol,
             loop="asyncio",
             timeout_graceful_shutdown=CLOSING,
         )

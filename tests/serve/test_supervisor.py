@@ -85,7 +85,15 @@ def place(tmp_path: Path) -> Iterator[Place]:
     found.state.close()
 
 
-@pytest.mark.parametrize(("name", "said"), [("hang", "silent"), ("crash", "crashed 2 times (code 3)"), ("babble", "crashed 2 times"), ("killed", "killed 5 times")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("hang", "silent"),
+        ("crash", "crashed 2 times (code 3)"),
+        ("babble", "crashed 2 times"),
+        ("killed", "killed 5 times"),
+    ],
+)
 def test_a_worker_that_fails_over_a_job_costs_that_job_alone(place: Place, name: str, said: str) -> None:
     bad, good = place.submit(name), place.submit("good")
     failed = place.wait(bad, FAILED, DONE)
