@@ -118,17 +118,12 @@ class Queue:
                 429, f"{self._max_jobs} jobs are waiting already", hint="send it again when some are done"
             )
 
-    def take(self, *, seconds: float, with_root: bool = True) -> Job | None:
-        """The next job, now running; None if there is none for so long.
-
-        Args:
-            with_root: whether jobs whose results go below the server's root are taken, too.
-        """
+    def take(self, *, seconds: float) -> Job | None:
+        """The next job, now running; None if there is none for so long."""
         deadline = time.monotonic() + seconds
-        condition = "" if with_root else "AND target IS NULL"
         with self._changed:
             while True:
-                found = self._rows(f"WHERE state = ? AND NOT held {condition} ORDER BY position LIMIT 1", QUEUED)
+                found = self._rows("WHERE state = ? AND NOT held ORDER BY position LIMIT 1", QUEUED)
                 if found:
                     return self._change(
                         found[0].id,

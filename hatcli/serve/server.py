@@ -157,17 +157,15 @@ def serve(
 def _supervisors(
     queue: Queue, state: State, limits: Limits, devices: list[str], threads: int | None
 ) -> list[Supervisor]:
-    """One a device; the first one does the jobs below the root, whose folders have journals for one writer."""
+    """One a device; below the root, each keeps a journal of its own, as the parts of a run do."""
 
     def starter(number: int, device: str) -> Callable[[], Child]:
-        options = {"device": device, "threads": threads, "max_pixels": limits.max_pixels}
+        part = [number + 1, len(devices)]
+        options = {"device": device, "threads": threads, "max_pixels": limits.max_pixels, "part": part}
         log = state.folder / ("worker.log" if number == 0 else f"worker-{number}.log")
         return lambda: Child(python("hatcli.serve.worker", options), log=log)
 
-    return [
-        Supervisor(queue, state, limits, starter(number, device), with_root=number == 0)
-        for number, device in enumerate(devices)
-    ]
+    return [Supervisor(queue, state, limits, starter(number, device)) for number, device in enumerate(devices)]
 
 
 def _check_devices(supervisors: list[Supervisor]) -> None:

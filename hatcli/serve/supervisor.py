@@ -29,19 +29,16 @@ class Supervisor(threading.Thread):
 
     Args:
         start_worker: makes a fresh worker.
-        with_root: whether it does jobs below the server's root; one supervisor alone does.
     """
 
-    def __init__(
-        self, queue: Queue, state: State, limits: Limits, start_worker: Callable[[], Child], *, with_root: bool = True
-    ) -> None:
+    def __init__(self, queue: Queue, state: State, limits: Limits, start_worker: Callable[[], Child]) -> None:
         super().__init__(name="supervisor", daemon=True)
         self.device: dict[str, Any] = {}
         self.broken: HatError | None = None
         self.ready = threading.Event()  # the worker is, or it has said why it is not
         self.paused: str | None = None
         self._queue, self._state, self._limits = queue, state, limits
-        self._start_worker, self._with_root = start_worker, with_root
+        self._start_worker = start_worker
         self._child: Child | None = None
         self._stopping = threading.Event()
 
@@ -77,7 +74,7 @@ class Supervisor(threading.Thread):
     def _next(self) -> Job | None:
         """The next job; None if there is none, or the queue cannot be written."""
         try:
-            return self._queue.take(seconds=TURN, with_root=self._with_root)
+            return self._queue.take(seconds=TURN)
         except RefusedError as error:
             self.paused = error.message
             self._stopping.wait(1.0)

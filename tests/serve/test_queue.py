@@ -221,17 +221,6 @@ def test_many_moves_before_the_same_job_keep_their_order(tmp_path: Path) -> None
     found.close()
 
 
-def test_jobs_below_the_root_wait_for_the_worker_that_does_them(tmp_path: Path) -> None:
-    found = queue(tmp_path)
-    below = Job(new_id(), "upscale", "a.png", QUEUED, 0.0, {}, 1, 1.0, source="/x", target="/y")
-    found.submit(below)
-    assert found.take(seconds=0, with_root=False) is None
-    taken = found.take(seconds=0)
-    assert taken is not None
-    assert taken.id == below.id
-    found.close()
-
-
 def test_a_job_that_kills_every_server_fails_in_the_end_and_can_be_tried_again(tmp_path: Path) -> None:
     found = queue(tmp_path)
     id = found.submit(fresh()).id
