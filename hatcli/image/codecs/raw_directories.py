@@ -1,4 +1,4 @@
-"""The directories of camera raw files that resemble TIFFs: told from ordinary TIFFs, and whether all samples are there."""
+"""Directories of camera raw files that resemble TIFFs: told from ordinary ones, and whether all samples are there."""
 
 from __future__ import annotations
 
