@@ -107,12 +107,17 @@ def temporary_name() -> str:
     return f"{PREFIX}{secrets.token_hex(6)}{SUFFIX}"
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is one that was never finished."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def sweep(folders: set[Path]) -> int:
     """Remove what killed runs left in these folders: temporary files that nobody holds. Returns how many."""
     removed = 0
     for path in folders:
         with suppress(OSError), Folder(path) as folder:  # missing, or not ours to list
-            for name in filter(_TEMPORARY.fullmatch, folder.names()):
+            for name in filter(is_temporary, folder.names()):
                 with suppress(OSError):  # gone meanwhile, or not ours to remove
                     removed += _remove_if_dead(folder, name)
     return removed

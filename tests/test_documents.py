@@ -67,6 +67,7 @@ def folder(tmp_path: Path) -> Path:
         small.save(path)
     (tmp_path / "more.txt").write_text("e.png\n")
     film(tmp_path / "clip.mp4", rate="10", frames=15)
+    small.save(tmp_path / "anim.gif", save_all=True, append_images=[photo.crop((0, 0, 32, 32))], duration=90)
     photo.crop((0, 0, 64, 64)).save(tmp_path / "crop64.png")
     for name in ("Set5", "Set14", "pictures"):
         (tmp_path / name).mkdir()

@@ -23,6 +23,9 @@ class Films(Protocol):
     def is_film(self, path: Path) -> bool:
         """Whether its name is that of a film."""
 
+    def takes(self, path: Path, output: Path | None) -> bool:
+        """Whether it enlarges this file into that one: films, and whatever is to become a film."""
+
     def ending(self, path: Path) -> str:
         """What a result's name ends in."""
 

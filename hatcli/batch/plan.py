@@ -61,8 +61,8 @@ class Plan:
             raise UsageError(f"there is no --frames {self.frames}", hint="use first or all")
 
     def has_film(self, job: Job) -> bool:
-        """Whether a job is a film's."""
-        return self.films is not None and job.source.path is not None and self.films.is_film(job.source.path)
+        """Whether a job is a film's, or becomes one."""
+        return self.films is not None and job.source.path is not None and self.films.takes(job.source.path, job.output)
 
 
 @dataclass(frozen=True)

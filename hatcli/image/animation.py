@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 from hatcli.errors import InputError
 from hatcli.image import decode, encode, metadata, opening, samples, saving
-from hatcli.image.codecs import apng, avif, gif_writer, webp
+from hatcli.image.codecs import apng, avif, gif_writer, webp_animation
 from hatcli.image.codecs.reader import PillowReader
 from hatcli.image.codecs.writer import in_color, stacked
 from hatcli.image.formats import DamageError
@@ -30,15 +31,80 @@ class Animation:
 
     Attributes:
         frames: whole pictures of one size, with alpha all or none; profile and metadata are the first one's.
-        durations: milliseconds each is shown.
+        durations: milliseconds each is shown; as a fraction where they are known exactly.
         loops: how often it plays; 0: for ever.
         still: what a PNG shows where nothing moves, if that is none of its frames.
     """
 
     frames: tuple[Picture, ...]
-    durations: tuple[float, ...]
+    durations: tuple[float | Fraction, ...]
     loops: int
     still: Picture | None = None
+
+
+@dataclass(frozen=True)
+class Moving:
+    """A file that moves, its header read; its frames come one after the other, as often as they are asked for.
+
+    Attributes:
+        first: the picture that the bytes were decoded from.
+        count: of the frames, the still one included.
+        has_still: whether the first is what a PNG shows where nothing moves, and no frame.
+    """
+
+    data: bytes
+    first: Picture
+    count: int
+    loops: int
+    has_still: bool
+    name: str
+    max_pixels: int
+
+    def frames(self) -> Iterator[tuple[Samples, float]]:
+        """Each upright frame, `[H, W, 4]`, RGB and straight alpha, and its milliseconds.
+
+        Raises:
+            InputError: one of them is damaged.
+        """
+        format = self.first.format
+        with opening.explained(self.name, format), opening.pillow_limit(self.max_pixels):
+            reader = _opened(self.data, format, self.name, self.max_pixels)
+            info = reader.information()
+            turn = metadata.find_orientation(metadata.find_exif(info), metadata.find_xmp(info))
+            if format == "PNG":
+                shown = _png_frames(self.data, self.first, self.count, self.has_still, self.name)
+            else:
+                shown = _frames(reader.image, self.count)
+            for plane, duration in shown:
+                yield samples.upright(plane, turn), duration
+
+
+def _opened(data: bytes, format: str, name: str, max_pixels: int) -> PillowReader:
+    reader = open_reader(data, format, name=name, max_pixels=max_pixels)
+    assert isinstance(reader, PillowReader), "Pillow opens all formats that move"
+    return reader
+
+
+def moving(data: bytes, first: Picture, *, name: str, max_pixels: int) -> Moving | None:
+    """What moves in the bytes that `first` was decoded from; None if they hold a single frame, or pages.
+
+    Raises:
+        InputError: it has too many frames.
+    """
+    if first.format not in FORMATS:
+        return None
+    with opening.explained(name, first.format), opening.pillow_limit(max_pixels):
+        reader = _opened(data, first.format, name, max_pixels)
+        image, count = reader.image, reader.count_frames(max_pixels=max_pixels)
+        has_still = bool(image.info.get("default_image"))
+        if count - has_still < 2:
+            return None
+        if count > opening.MOST_FRAMES:
+            raise InputError(
+                f"cannot read {name}: it has more than {opening.MOST_FRAMES} frames",
+                hint="--frames first enlarges the first one",
+            )
+        return Moving(data, first, count, _loops(image, first.format), has_still, name, max_pixels)
 
 
 def read(data: bytes, first: Picture, *, name: str, max_pixels: int) -> Animation | None:
@@ -47,32 +113,17 @@ def read(data: bytes, first: Picture, *, name: str, max_pixels: int) -> Animatio
     Raises:
         InputError: a later frame is damaged, or all frames together have more than `max_pixels` pixels.
     """
-    if first.format not in FORMATS:
+    found = moving(data, first, name=name, max_pixels=max_pixels)
+    if found is None:
         return None
-    with opening.explained(name, first.format), opening.pillow_limit(max_pixels):
-        reader = open_reader(data, first.format, name=name, max_pixels=max_pixels)
-        assert isinstance(reader, PillowReader), "Pillow opens all formats that move"
-        image, count = reader.image, reader.count_frames(max_pixels=max_pixels)
-        if count < 2:
-            return None
-        if count > opening.MOST_FRAMES:
-            raise InputError(
-                f"cannot read {name}: it has more than {opening.MOST_FRAMES} frames",
-                hint="--frames first enlarges the first one",
-            )
-        if count * first.width * first.height > max_pixels:
-            raise InputError(
-                f"cannot read {name}: {count} frames of {first.width} x {first.height} are over the limit of "
-                f"{max_pixels / 1e6:.1f} megapixels",
-                hint="raise the limit, or enlarge the first frame alone: --frames first",
-            )
-        has_still = bool(image.info.get("default_image"))
-        info = reader.information()
-        turn = metadata.find_orientation(metadata.find_exif(info), metadata.find_xmp(info))
-        loops = _loops(image, first.format)
-        is_png = first.format == "PNG"
-        shown = list(_png_frames(data, first, count, has_still, name) if is_png else _frames(image, count))
-    planes = [samples.upright(plane, turn) for plane, _ in shown]
+    if found.count * first.width * first.height > max_pixels:
+        raise InputError(
+            f"cannot read {name}: {found.count} frames of {first.width} x {first.height} are over the limit of "
+            f"{max_pixels / 1e6:.1f} megapixels",
+            hint="raise the limit, or enlarge the first frame alone: --frames first",
+        )
+    shown = list(found.frames())
+    planes = [plane for plane, _ in shown]
     durations = [duration for _, duration in shown]
     peak = np.iinfo(planes[0].dtype).max
     whole = all(bool((frame[..., 3] == peak).all()) for frame in planes)
@@ -81,8 +132,8 @@ def read(data: bytes, first: Picture, *, name: str, max_pixels: int) -> Animatio
     for frame in planes:
         pixels, alpha = split_alpha(frame)
         frames.append(replace(like, pixels=pixels, alpha=None if whole else alpha))
-    still = frames.pop(0) if has_still else None
-    return Animation(tuple(frames), tuple(durations[has_still:]), loops, still) if len(frames) > 1 else None
+    still = frames.pop(0) if found.has_still else None
+    return Animation(tuple(frames), tuple(durations[found.has_still :]), found.loops, still)
 
 
 def _frames(image: Image.Image, count: int) -> Iterator[tuple[Samples, float]]:
@@ -132,7 +183,7 @@ def _without_frame_note(notes: tuple[str, ...]) -> tuple[str, ...]:
 def write_into(
     file: BinaryIO, frames: Iterator[Picture], like: Animation, *, format: str, options: EncodeOptions
 ) -> list[str]:
-    """Encode frames into an open file, each as it comes (WebP and AVIF: all at the end).
+    """Encode frames into an open file that can seek, each as it comes (AVIF: all at the end).
 
     Args:
         frames: the enlarged frames; if `like` has a still, that one comes first.
@@ -155,15 +206,18 @@ def write_into(
         light=first.light,
     )
     with saving.explained(format):
-        moving = saving.passed_on(itertools.chain([first], frames))
+        shown = saving.passed_on(itertools.chain([first], frames))
         if format == "GIF":
-            gif_writer.write(file, zip(moving, like.durations, strict=True), loops=like.loops, is_animated=True)
+            gif_writer.write(file, zip(shown, like.durations, strict=True), loops=like.loops, is_animated=True)
         elif format == "PNG":
             head, _ = encode.carried(still or first, width=first.width, height=first.height, options=options)
-            moments = zip(moving, like.durations, strict=True)
-            apng.write(file, moments, head, still, count=len(like.frames), loops=like.loops, options=options)
+            moments = zip(shown, like.durations, strict=True)
+            apng.write(file, moments, head, still, count=len(like.durations), loops=like.loops, options=options)
+        elif format == "WEBP":
+            head, _ = encode.carried(first, width=first.width, height=first.height, options=options)
+            webp_animation.write(file, zip(shown, like.durations, strict=True), head, loops=like.loops, options=options)
         else:
-            _write_with_pillow(file, moving, like, format, options)
+            _write_avif(file, shown, like, options)
     if still is not None and format != "PNG":
         notes.append("the still picture beside the frames is left out")
     if format == "AVIF" and like.loops:
@@ -171,18 +225,16 @@ def write_into(
     return notes
 
 
-def _write_with_pillow(
-    file: BinaryIO, frames: Iterable[Picture], like: Animation, format: str, options: EncodeOptions
-) -> None:
+def _write_avif(file: BinaryIO, frames: Iterable[Picture], like: Animation, options: EncodeOptions) -> None:
     images: list[Image.Image] = []
     first: Picture | None = None
     for frame in frames:
         first = first or encode.carried(frame, width=frame.width, height=frame.height, options=options)[0]
         images.append(Image.fromarray(stacked(in_color(frame))))
     assert first is not None, "an animation has frames"
-    keywords = (webp if format == "WEBP" else avif).animation_keywords(first, options)
+    keywords = avif.animation_keywords(first, options)
     durations = [round(duration) for duration in like.durations]
     saved = saving.saved(
-        images[0], format, save_all=True, append_images=images[1:], duration=durations, loop=like.loops, **keywords
+        images[0], "AVIF", save_all=True, append_images=images[1:], duration=durations, loop=like.loops, **keywords
     )
     file.write(saved)

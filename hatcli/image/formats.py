@@ -100,7 +100,10 @@ _REFUSALS = {
         "it is a Git LFS pointer, not the picture itself", "fetch the picture with: git lfs pull"
     ),
     "web page": Refusal("it is a web page, not a picture", "download the picture itself again"),
-    "video": Refusal("it is a video, not a picture", "take its frames: ffmpeg -i FILM frames/%06d.png"),
+    "video": Refusal(
+        "it is a video, not a picture",
+        "a film ends in .mp4, .mkv, .mov or .webm: rename it, then hat enlarges it as one",
+    ),
     "RAW": Refusal("it is a camera raw file of a kind that cannot be developed here", "develop it to TIFF first"),
     "DICOM": Refusal(
         "it is a DICOM file: medical pictures are not enlarged, since invented detail could be taken for a finding",

@@ -35,18 +35,39 @@ class Colors:
         return self.transfer in (PQ, HLG)
 
 
+def samples_format(*, deep: bool, alpha: bool) -> str:
+    """Libav's name of RGB as samples `[H, W, 3]`, or with alpha `[H, W, 4]`."""
+    return ("rgba64le" if alpha else "rgb48le") if deep else ("rgba" if alpha else "rgb24")
+
+
+def has_alpha(pixel_format: str) -> bool:
+    """Whether pixels of this format can be transparent."""
+    from av.video.format import VideoFormat
+
+    return any(part.is_alpha for part in VideoFormat(pixel_format).components)
+
+
+def is_rgb(pixel_format: str) -> bool:
+    """Whether pixels of this format are red, green and blue, maybe by a palette."""
+    from av.video.format import VideoFormat
+
+    format = VideoFormat(pixel_format)
+    return bool(format.is_rgb or format.has_palette)
+
+
 class Conversion:
     """Frames to RGB and back for one film; not for several threads at once.
 
     Args:
         deep: whether RGB has 16 bits a sample.
+        alpha: whether samples have transparency as their last channel.
     """
 
-    def __init__(self, colors: Colors, *, deep: bool) -> None:
+    def __init__(self, colors: Colors, *, deep: bool, alpha: bool = False) -> None:
         from av.video.reformatter import Interpolation, VideoReformatter
 
         library()
-        self._colors, self._deep = colors, deep
+        self._colors, self._samples = colors, samples_format(deep=deep, alpha=alpha)
         self._matrix = _SWSCALE.get(colors.matrix, _BT601)
         self._flags = int(
             Interpolation.BICUBIC
@@ -57,11 +78,13 @@ class Conversion:
         )
         self._to_rgb, self._from_rgb = VideoReformatter(), VideoReformatter()
 
-    def to_rgb(self, frame: VideoFrame) -> Samples:
-        """`[H, W, 3]`, full range."""
+    def to_rgb(self, frame: VideoFrame, width: int | None = None, height: int | None = None) -> Samples:
+        """`[H, W, 3 or 4]`, full range; of another size, if one is given."""
         made = self._to_rgb.reformat(
             frame,
-            format="rgb48le" if self._deep else "rgb24",
+            width=width,
+            height=height,
+            format=self._samples,
             src_colorspace=self._matrix,
             dst_colorspace=self._matrix,
             interpolation=self._flags,
@@ -77,7 +100,7 @@ class Conversion:
         from av.video.format import VideoFormat
         from av.video.frame import VideoFrame
 
-        frame = VideoFrame.from_ndarray(samples, format="rgb48le" if self._deep else "rgb24")
+        frame = VideoFrame.from_ndarray(samples, format=self._samples)
         made = self._from_rgb.reformat(
             frame,
             format=format,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from hatcli.errors import UsageError
 from hatcli.upscaling.size import SizePlan
+from hatcli.video.colors import FULL, LIMITED, UNKNOWN, Colors, has_alpha, is_rgb
 from hatcli.video.film import Film
 from hatcli.video.opening import library
 from hatcli.video.options import FilmOptions
@@ -23,6 +24,8 @@ _CRF = {"libx264": 16, "libx265": 18, "libsvtav1": 24}  # nearly transparent
 _THREADS = 4  # the same everywhere: what an encoder writes can depend on their number
 _GLOBAL_HEADER, _BITEXACT = 1 << 22, 1 << 23
 _X265_FORMATS = tuple(f"{kind}{depth}" for depth in ("", "10le", "12le") for kind in ("yuv420p", "yuv422p", "yuv444p"))
+_RGB, _BT709 = 0, 1  # matrices of ITU-T H.273
+_WITH_ALPHA = {"ffv1": ("bgra", "gbrap16le"), "prores_ks": ("yuva444p10le", "yuva444p10le")}  # of 8 bits, of more
 _QUIET_SVT = "SVT_LOG"
 
 
@@ -35,6 +38,7 @@ class Encoding:
         width, height: of the frames.
         aspect: of a pixel, so that the film keeps its shape on the screen; None if the source says nothing.
         notes: what is lost, a sentence each.
+        is_deep: whether its frames come with 16 bits a sample.
     """
 
     encoder: str
@@ -45,13 +49,29 @@ class Encoding:
     aspect: Fraction | None
     film: Film
     notes: tuple[str, ...] = ()
+    is_deep: bool = False
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the film's transparency is written."""
+        return self.film.alpha and has_alpha(self.pixel_format)
+
+    @property
+    def colors(self) -> Colors:
+        """What is said of the colours: as the film does, unless it or what is written is RGB."""
+        said = self.film.colors
+        if is_rgb(self.pixel_format):
+            return replace(said, matrix=_RGB, range=FULL)
+        if is_rgb(self.film.pixel_format):
+            return replace(said, matrix=said.matrix if said.matrix not in (_RGB, UNKNOWN) else _BT709, range=LIMITED)
+        return said
 
     def set_up(self, context: VideoCodecContext) -> None:
         """Everything but opening it."""
         film = self.film
         context.width, context.height, context.pix_fmt = self.width, self.height, self.pixel_format
         context.time_base, context.framerate = film.time_base, film.rate
-        colors = film.colors
+        colors = self.colors
         context.color_primaries, context.color_trc = colors.primaries, colors.transfer
         context.colorspace, context.color_range = colors.matrix, colors.range
         context.sample_aspect_ratio = self.aspect or Fraction(0, 1)
@@ -98,15 +118,32 @@ def choose(film: Film, size: SizePlan, options: FilmOptions, *, ending: str) -> 
     if film.mastering or film.light:
         settings, kept = _with_light(encoder, settings, film)
         notes += [] if kept else [f"{encoder} does not carry mastering display and light level; --codec hevc does"]
-    aspect = film.aspect
-    if aspect is not None:
-        aspect = aspect * Fraction(film.width * size.height, film.height * size.width)
-        aspect = aspect.limit_denominator(255)
+    aspect = _aspect(film, size)
     if aspect not in (None, 1) and encoder == "libsvtav1" and ending in (".mkv", ".webm"):
         raise UsageError(
             f"AV1 in {ending} cannot say that a pixel is {aspect} as wide as high", hint="use --codec hevc, or .mp4"
         )
-    return Encoding(encoder, pixel_format, tuple(settings.items()), size.width, size.height, aspect, film, tuple(notes))
+    made = Encoding(encoder, pixel_format, tuple(settings.items()), size.width, size.height, aspect, film, tuple(notes))
+    made = replace(made, is_deep=film.is_deep)
+    if film.alpha and not made.has_alpha:
+        said = f"its transparency is laid on white: {encoder} keeps none in {pixel_format}; --codec ffv1 does"
+        return replace(made, notes=(*notes, said))
+    return made
+
+
+def lossless(film: Film, size: SizePlan, *, deep: bool) -> Encoding:
+    """How a film is kept that will become something else: RGB, without loss."""
+    pixel_format = ("gbrap16le" if film.alpha else "gbrp16le") if deep else ("bgra" if film.alpha else "bgr0")
+    settings = tuple(_settings("ffv1", pixel_format, FilmOptions()).items())
+    aspect = _aspect(film, size)
+    return Encoding("ffv1", pixel_format, settings, size.width, size.height, aspect, film, is_deep=deep)
+
+
+def _aspect(film: Film, size: SizePlan) -> Fraction | None:
+    """Of a pixel of the result, so that the film keeps its shape."""
+    if film.aspect is None:
+        return None
+    return (film.aspect * Fraction(film.width * size.height, film.height * size.width)).limit_denominator(255)
 
 
 def _encoder(film: Film, options: FilmOptions, ending: str) -> str:
@@ -132,6 +169,8 @@ def _pixel_format(encoder: str, film: Film, size: SizePlan, options: FilmOptions
                 f"{encoder} has no --pixel-format {options.pixel_format}", hint=f"use {', '.join(takes[:12])}"
             )
         return options.pixel_format, []
+    if film.alpha and encoder in _WITH_ALPHA:
+        return (film.pixel_format if film.pixel_format in listed else _WITH_ALPHA[encoder][film.is_deep]), []
     own = film.pixel_format.replace("yuvj", "yuv")
     if not own.startswith(("yuv", "gray")) and encoder != "ffv1":
         own = "yuv420p10le" if film.is_deep else "yuv420p"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from hatcli.batch.bounded_queue import BoundedQueue
-from hatcli.image.picture import Picture, Samples
+from hatcli.image.picture import Picture, Samples, split_alpha
 from hatcli.progress import mapped
 from hatcli.upscaling.progress import Progress
 from hatcli.upscaling.size import Target
@@ -22,7 +24,7 @@ from hatcli.video.colors import Conversion
 from hatcli.video.encoding import Encoding
 from hatcli.video.film import Film
 from hatcli.video.frames import Found, moments
-from hatcli.video.segments import SECONDS, Coded, Segments
+from hatcli.video.segments import SECONDS, Coded, SegmentFile, Segments
 
 _AHEAD_BYTES, _AHEAD_FRAMES = 256 << 20, 8  # that wait between two of the three
 _NO_TYPE = 0  # of a frame: the encoder decides whether it stands alone
@@ -79,7 +81,7 @@ def enlarged(
     read: BoundedQueue[_Read] = BoundedQueue(most_bytes=_AHEAD_BYTES, most_items=_AHEAD_FRAMES)
     made: BoundedQueue[_Enlarged] = BoundedQueue(most_bytes=_AHEAD_BYTES, most_items=_AHEAD_FRAMES)
     with ThreadPoolExecutor(1, "film reader") as reader, ThreadPoolExecutor(1, "film encoder") as encoder:
-        reading = reader.submit(_read_all, film, span, segments, found, read, deinterlace=deinterlace)
+        reading = reader.submit(_read_all, film, span, encoding, segments, found, read, deinterlace=deinterlace)
         writing = encoder.submit(_encode_all, film, encoding, segments, made)
         try:
             yield from _through_network(read, made, film, span, upscaler, target)
@@ -94,11 +96,18 @@ def enlarged(
 
 
 def _read_all(
-    film: Film, span: Span, segments: Segments, found: Found, queue: BoundedQueue[_Read], *, deinterlace: bool
+    film: Film,
+    span: Span,
+    encoding: Encoding,
+    segments: Segments,
+    found: Found,
+    queue: BoundedQueue[_Read],
+    *,
+    deinterlace: bool,
 ) -> None:
     """Frames of segments that are missing, in order; the reader's thread."""
     try:
-        conversion = Conversion(film.colors, deep=film.is_deep)
+        conversion = Conversion(film.colors, deep=film.is_deep, alpha=film.alpha)
         before: Samples | None = None
         first: int | None = None
         done = set(segments.finished)
@@ -111,6 +120,8 @@ def _read_all(
                     return
                 continue
             samples = conversion.to_rgb(moment.frame)
+            if film.alpha and not encoding.has_alpha:
+                samples = _on_white(samples)
             same = before is not None and np.array_equal(samples, before)
             before = samples
             item = _Read(number, moment.time, moment.duration, None if same else samples)
@@ -118,6 +129,25 @@ def _read_all(
                 return
     finally:
         queue.finish()
+
+
+def _on_white(samples: Samples) -> Samples:
+    """Samples `[H, W, 4]` as they look on white, `[H, W, 3]`."""
+    peak = int(np.iinfo(samples.dtype).max)
+    alpha = samples[..., 3:].astype(np.uint64)
+    laid: Any = ((samples[..., :3] * alpha + peak * (peak - alpha) + peak // 2) // peak).astype(samples.dtype)
+    return np.ascontiguousarray(laid)
+
+
+def _picture(samples: Samples) -> Picture:
+    return Picture(*split_alpha(samples)) if samples.shape[2] == 4 else Picture(samples)
+
+
+def _samples(picture: Picture) -> Samples:
+    if picture.alpha is None:
+        return picture.pixels
+    joined: Any = np.concatenate([picture.pixels, picture.alpha[..., None]], axis=2)
+    return np.ascontiguousarray(joined)
 
 
 def _through_network(
@@ -133,9 +163,9 @@ def _through_network(
         if frame.samples is not None or result is None:
             assert frame.samples is not None, "the first frame has samples"
             picture = yield from mapped(
-                upscaler.steps(Picture(frame.samples), target), partial(_within_film, number, max(total, number))
+                upscaler.steps(_picture(frame.samples), target), partial(_within_film, number, max(total, number))
             )
-            result = picture.pixels
+            result = _samples(picture)
         if not made.put(_Enlarged(frame.segment, frame.time, frame.duration, result), size=result.nbytes):
             return  # the encoder has failed, and says why
         yield Progress(min(1.0, number / max(total, number)), number, max(total, number))
@@ -156,47 +186,37 @@ def _frames_in(film: Film, span: Span) -> int:
 
 def _encode_all(film: Film, encoding: Encoding, segments: Segments, queue: BoundedQueue[_Enlarged]) -> None:
     """Frames to segments, each with an encoder of its own; the encoder's thread."""
-    conversion = Conversion(film.colors, deep=film.is_deep)
-    current: _Open | None = None
+    conversion = Conversion(encoding.colors, deep=film.is_deep, alpha=encoding.has_alpha)
     try:
-        for frame in queue:
-            if current is None or current.number != frame.segment:
-                if current is not None:
-                    segments.write(current.number, current.finished())
-                current = _Open(frame.segment, encoding, conversion)
-            current.add(frame)
-        if current is not None and queue.is_finished:
-            segments.write(current.number, current.finished())
+        with suppress(_StoppedError):
+            for number, frames in groupby(queue, key=lambda frame: frame.segment):
+                with segments.writing(number) as segment:
+                    _encode(frames, encoding, conversion, segment)
+                    if queue.is_stopped:  # it may lack frames, and must not become a segment
+                        raise _StoppedError
     finally:
         queue.stop()
 
 
-class _Open:
-    """A segment in the making: its packets are kept in memory, which ten seconds of film do not fill."""
+class _StoppedError(Exception):
+    """Nobody wants the rest."""
 
-    def __init__(self, number: int, encoding: Encoding, conversion: Conversion) -> None:
-        self.number = number
-        self._encoding, self._conversion = encoding, conversion
-        self._context = encoding.opened()
-        self._durations: dict[int, int] = {}
-        self._packets: list[Coded] = []
 
-    def add(self, enlarged: _Enlarged) -> None:
-        """Encode a frame."""
-        frame = self._conversion.from_rgb(enlarged.samples, self._encoding.pixel_format)
-        frame.pts, frame.time_base, frame.pict_type = enlarged.time, self._encoding.film.time_base, _NO_TYPE
-        self._durations[enlarged.time] = enlarged.duration
-        self._take(self._context.encode(frame))
+def _encode(frames: Iterable[_Enlarged], encoding: Encoding, conversion: Conversion, segment: SegmentFile) -> None:
+    context = encoding.opened()
+    durations: dict[int, int] = {}
 
-    def finished(self) -> list[Coded]:
-        """All packets."""
-        self._take(self._context.encode(None))
-        return self._packets
-
-    def _take(self, packets: list[Any]) -> None:
+    def keep(packets: list[Any]) -> None:
         for packet in packets:
             time = int(packet.pts)
-            self._packets.append(Coded(time, self._durations.pop(time, 0), packet.is_keyframe, bytes(packet)))
+            segment.add(Coded(time, durations.pop(time, 0), packet.is_keyframe, bytes(packet)))
+
+    for enlarged in frames:
+        frame = conversion.from_rgb(enlarged.samples, encoding.pixel_format)
+        frame.pts, frame.time_base, frame.pict_type = enlarged.time, encoding.film.time_base, _NO_TYPE
+        durations[enlarged.time] = enlarged.duration
+        keep(context.encode(frame))
+    keep(context.encode(None))
 
 
 def _until(future: Future[None]) -> Iterator[Progress]:

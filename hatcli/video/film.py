@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatcli.errors import InputError
-from hatcli.video.colors import Colors
+from hatcli.video.colors import Colors, has_alpha, samples_format
 from hatcli.video.opening import opened
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class Film:
         mastering, light: libav's records of the mastering display and the content light level.
         interlaced: whether its frames are woven of two fields.
         notes: what is lost, a sentence each.
+        alpha: whether anything in it is transparent.
+        durations: seconds that each frame of an animated picture is shown; None: it is a film.
     """
 
     path: Path
@@ -89,6 +91,18 @@ class Film:
     light: bytes | None
     interlaced: bool
     notes: tuple[str, ...]
+    alpha: bool = False
+    durations: tuple[Fraction, ...] | None = None
+
+    @property
+    def is_animation(self) -> bool:
+        """Whether it is an animated picture, with nothing beside its frames."""
+        return self.durations is not None
+
+    @property
+    def samples(self) -> str:
+        """Libav's name of RGB that holds all of a frame."""
+        return samples_format(deep=self.is_deep, alpha=self.alpha)
 
     @property
     def is_deep(self) -> bool:
@@ -147,9 +161,6 @@ def _described(path: Path, container: InputContainer, stream: VideoStream, frame
     matrix = side.get("DISPLAYMATRIX")
     woven = stream.codec_context.field_order in (2, 3, 4, 5)
     notes = _losses(container, stream, side)
-    has_alpha = "a" in format.name.split("p")[0].removeprefix("yuv") and format.name.startswith(("yuva", "gbra", "ya"))
-    if has_alpha or format.name in ("rgba", "bgra", "argb", "abgr", "rgba64le", "rgba64be"):
-        notes.append("its transparency is left out: films are written opaque")
     return Film(
         path=path,
         stream=stream.index,
@@ -168,6 +179,7 @@ def _described(path: Path, container: InputContainer, stream: VideoStream, frame
         light=side.get("CONTENT_LIGHT_LEVEL"),
         interlaced=woven or any(frame.interlaced_frame for frame in frames),
         notes=tuple(notes),
+        alpha=has_alpha(format.name),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hatcli import __version__
 from hatcli.atomic import replacing
@@ -16,9 +16,9 @@ from hatcli.batch.decision import Decision
 from hatcli.batch.outcomes import Advanced, Event, Foreseen, Foresight, Outcome, Writing
 from hatcli.batch.stamps import stamp_file, stamp_open
 from hatcli.errors import HatError, InputError, UsageError
-from hatcli.image.decode import PictureInfo
+from hatcli.image.decode import DEFAULT_MAX_PIXELS, PictureInfo, sniff
 from hatcli.progress import mapped
-from hatcli.video import joining
+from hatcli.video import from_animation, joining, to_animation
 from hatcli.video.encoding import Encoding, choose
 from hatcli.video.enlarging import Span, enlarged
 from hatcli.video.film import Film, is_film, probe
@@ -41,8 +41,9 @@ _TRIED = 48  # pixels of the side of the piece whose enlarging tells the time
 class FilmEnlarger:
     """See `hatcli.batch.films.Films`."""
 
-    def __init__(self, options: FilmOptions) -> None:
+    def __init__(self, options: FilmOptions, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
         self.options = options
+        self._max_pixels = max_pixels
         self._seen: dict[Path, Film | HatError] = {}
 
     @property
@@ -55,15 +56,22 @@ class FilmEnlarger:
         """Whether its name is that of a film."""
         return is_film(path)
 
+    def takes(self, path: Path, output: Path | None) -> bool:
+        """Whether it enlarges this file into that one: films, and whatever is to become a film."""
+        return is_film(path) or (output is not None and joining.ending_of(output) is not None)
+
     def film(self, path: Path) -> Film:
-        """The film in a file; a second look costs nothing.
+        """The film in a file, or the animated picture; a second look costs nothing.
 
         Raises:
             HatError: it cannot be read, or PyAV is missing.
         """
         if path not in self._seen:
             try:
-                self._seen[path] = probe(path)
+                is_picture = not is_film(path) and sniff(path) is not None
+                self._seen[path] = (
+                    from_animation.probe(path, max_pixels=self._max_pixels) if is_picture else probe(path)
+                )
             except HatError as error:
                 self._seen[path] = error
         seen = self._seen[path]
@@ -83,11 +91,11 @@ class FilmEnlarger:
         """
         if output is None:
             raise UsageError("a film cannot go to stdout", hint="name a file: -o film.mkv")
-        ending = joining.ending_of(output)
-        if ending is None:
+        ending = output.suffix.lower()
+        known = (*joining.MUXERS, *to_animation.FORMATS)
+        if ending not in known:
             raise UsageError(
-                f"{output.name} has no ending of a film that can be written",
-                hint=f"end it in one of {' '.join(joining.MUXERS)}",
+                f"{output.name} has no ending of a film that can be written", hint=f"end it in one of {' '.join(known)}"
             )
         return ending
 
@@ -103,10 +111,17 @@ class FilmEnlarger:
         if film.interlaced and not self.options.deinterlace:
             raise InputError(f"{film.path} is interlaced: its frames are woven of two fields", hint="add --deinterlace")
         suited = upscaler.suited(film.width, film.height, jpeg_quality=None, target=plan.target)
+        if suited.settings.alpha == "drop":
+            film = replace(film, alpha=False)
         size = suited.plan(film.width, film.height, plan.target)
-        encoding = choose(film, size, self.options, ending=ending)
-        encoding.opened()
-        notes = [*film.notes, *encoding.notes, *joining.check(film, encoding, ending)]
+        if ending in to_animation.FORMATS:
+            encoding, notes = to_animation.choose(film, size, self.options, plan.options, ending=ending)
+            encoding.opened()
+        else:
+            encoding = choose(film, size, self.options, ending=ending)
+            encoding.opened()
+            notes = joining.check(film, encoding, ending)
+        notes = [*film.notes, *encoding.notes, *notes]
         notes += suited.notes(film.width, film.height, 16 if film.is_deep else 8, plan.target)
         frames = max(film.frames, 1)
         return film, encoding, Decision(suited, size, FORMAT, frames=frames, notes=tuple(notes))
@@ -134,28 +149,46 @@ class FilmEnlarger:
             if not segments.finished:
                 raise InputError(f"cannot read {film.path}: there is no frame in that part of it")
             yield Writing(job)
-            first = min(min(segment.times) for segment in segments.finished.values())
-            start = span.start if not span.start else first * film.time_base
-            part = joining.Part(start, None if span.length is None else first * film.time_base + span.length)
             replace_it = plan.overwrite or (lambda: journal is not None and journal.has_made(output))
             with replacing(output, replace=replace_it) as file:
-                joining.join(film, encoding, segments, file, ending=self.check_output(output), part=part)
+                lost = self._put_together(film, encoding, segments, file, span, plan, output)
                 if journal is not None:
                     file.flush()
                     made_by = _made_by(decision, plan, film)
                     journal.record(output, film.path, origin=origin, made=stamp_open(file), made_by=made_by)
             segments.remove()
+        width, height = _shape(encoding, output)
         yield Outcome(
             job,
             "done",
-            width=decision.size.width,
-            height=decision.size.height,
+            width=width,
+            height=height,
             source_width=film.width,
             source_height=film.height,
             seconds=time.monotonic() - began,
-            notes=(*decision.notes, *found.notes(film, whole=span.is_whole)),
+            notes=(*decision.notes, *found.notes(film, whole=span.is_whole), *lost),
             model=decision.model,
         )
+
+    def _put_together(
+        self,
+        film: Film,
+        encoding: Encoding,
+        segments: Segments,
+        file: BinaryIO,
+        span: Span,
+        plan: Plan,
+        output: Path,
+    ) -> list[str]:
+        """The segments to the result; a sentence for each thing that came out otherwise."""
+        ending = self.check_output(output)
+        if ending in to_animation.FORMATS:
+            return to_animation.write(film, encoding, segments, file, ending=ending, options=plan.options)
+        first = min(min(segment.times) for segment in segments.finished.values())
+        start = span.start if not span.start else first * film.time_base
+        part = joining.Part(start, None if span.length is None else first * film.time_base + span.length)
+        joining.join(film, encoding, segments, file, ending=ending, part=part)
+        return []
 
     def _identity(self, film: Film, encoding: Encoding, decision: Decision, plan: Plan, source: str) -> dict[str, Any]:
         """Everything that decides what a segment holds."""
@@ -216,6 +249,13 @@ class FilmEnlarger:
             frames=max(film.frames, 1),
             jpeg_quality=None,
         )
+
+
+def _shape(encoding: Encoding, output: Path) -> tuple[int, int]:
+    """Width and height of the result."""
+    if output.suffix.lower() in to_animation.FORMATS:
+        return to_animation.shape(encoding)
+    return encoding.width, encoding.height
 
 
 def _made_by(decision: Decision, plan: Plan, film: Film) -> dict[str, Any]:

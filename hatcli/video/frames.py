@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from hatcli.errors import InputError
+from hatcli.video import from_animation
 from hatcli.video.film import Film, picture_stream
 from hatcli.video.opening import library, opened
 
@@ -93,6 +94,9 @@ def moments(
     Raises:
         InputError: it cannot be read, or its frames change their size.
     """
+    if film.is_animation:
+        yield from _of_animation(film, found, start=start, length=length)
+        return
     with opened(film.path) as container:
         stream = picture_stream(container, film.path)
         stream.thread_type = "AUTO"
@@ -111,6 +115,17 @@ def moments(
             if not start or time >= begin:
                 found.frames += 1
                 yield Moment(time, duration, frame)
+
+
+def _of_animation(film: Film, found: Found, *, start: Fraction, length: Fraction | None) -> Iterator[Moment]:
+    begin = start / film.time_base
+    for frame, time, duration in from_animation.frames(film):
+        if length is not None and time >= begin + length / film.time_base:
+            return
+        found.end = (time + duration) * film.time_base
+        if time >= begin:
+            found.frames += 1
+            yield Moment(time, duration, frame)
 
 
 def _first_time(film: Film) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -42,7 +43,7 @@ def check(film: Film, encoding: Encoding, ending: str) -> list[str]:
     Raises:
         UsageError: naming the stream.
     """
-    with opened(film.path) as source, library().open(io.BytesIO(), "w", format=MUXERS[ending]) as made:
+    with _source(film) as source, library().open(io.BytesIO(), "w", format=MUXERS[ending]) as made:
         _laid_out(source, made, film, encoding, ending, Part())
         _begun(made, ending)
     if ending in (".mkv", ".webm") and _MILLISECOND / film.time_base % 1 and film.time_base % _MILLISECOND:
@@ -62,7 +63,7 @@ def join(film: Film, encoding: Encoding, segments: Segments, file: BinaryIO, *, 
     av = library()
     times = [time for number in sorted(segments.finished) for time in segments.finished[number].times]
     pictures = _timed(segments, times, round(part.start / film.time_base))
-    with opened(film.path) as source:
+    with _source(film) as source:
         made = av.open(file, "w", format=MUXERS[ending], container_options=_MUXING)
         try:
             stream, copies = _laid_out(source, made, film, encoding, ending, part)
@@ -79,11 +80,23 @@ def join(film: Film, encoding: Encoding, segments: Segments, file: BinaryIO, *, 
             ) from error
 
 
+@contextmanager
+def _source(film: Film) -> Iterator[InputContainer | None]:
+    """Where everything but the pictures comes from; None: there is nothing else."""
+    if film.is_animation:
+        yield None
+        return
+    with opened(film.path) as container:
+        yield container
+
+
 def _laid_out(
-    source: InputContainer, made: OutputContainer, film: Film, encoding: Encoding, ending: str, part: Part
+    source: InputContainer | None, made: OutputContainer, film: Film, encoding: Encoding, ending: str, part: Part
 ) -> tuple[VideoStream, dict[int, Stream]]:
     """All streams of the result, in the order of the source."""
     copies: dict[int, Stream] = {}
+    if source is None:
+        return _picture_stream(made, None, encoding, ending), copies
     picture: Any = None
     for stream in source.streams:
         if stream.index == film.stream:
@@ -107,8 +120,10 @@ def _picture_stream(made: OutputContainer, like: Any, encoding: Encoding, ending
     stream.time_base = encoding.film.time_base
     if encoding.film.matrix is not None:
         stream.set_display_matrix(encoding.film.matrix)
-    stream.disposition = like.disposition
-    stream.metadata.update({key: value for key, value in like.metadata.items() if not key.lower().startswith(_COUNTED)})
+    if like is not None:
+        own = {key: value for key, value in like.metadata.items() if not key.lower().startswith(_COUNTED)}
+        stream.disposition = like.disposition
+        stream.metadata.update(own)
     picture: VideoStream = stream
     return picture
 
@@ -158,7 +173,7 @@ def _timed(segments: Segments, times: list[int], shift: int) -> Iterator[tuple[C
 
 
 def _merge(
-    source: InputContainer,
+    source: InputContainer | None,
     made: OutputContainer,
     stream: VideoStream,
     copies: dict[int, Stream],
@@ -168,8 +183,10 @@ def _merge(
 ) -> None:
     """Packets of all streams in the order of their times."""
     waiting = next(pictures, None)
-    wanted = [other for other in source.streams if other.index in copies and other.type != "attachment"]
-    for packet in source.demux(*wanted) if wanted else ():
+    wanted = (
+        [copy.index for copy in source.streams if copy.index in copies and copy.type != "attachment"] if source else []
+    )
+    for packet in source.demux(*(source.streams[index] for index in wanted)) if source and wanted else ():
         if packet.size == 0 or not (moment := _cut(packet, part)):
             continue
         while waiting is not None and waiting[1] * film.time_base <= moment[0]:

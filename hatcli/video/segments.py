@@ -1,21 +1,23 @@
 """Enlarged parts of a film in a hidden folder beside it: each whole or absent, so that a killed run goes on from there.
 
-A segment is one line of JSON and then a record for each packet of the encoder: `pts, duration, key, bytes`.
+A segment is one line of JSON, a record for each packet of the encoder (`pts, duration, key, bytes`), and one that ends
+it and says how many there were.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hatcli.atomic import hold, replacing, sweep, write_error
+from hatcli.atomic import hold, is_temporary, replacing, write_error
 from hatcli.errors import OutputError, UsageError
 from hatcli.folder import Folder
 
@@ -23,6 +25,7 @@ SECONDS = 10  # of a segment, about
 _RECORD = struct.Struct("<qq?I")
 _NAME = re.compile(r"\d{8}\.segment")
 _LOCK = "lock"
+_END = 0xFFFFFFFF  # bytes: no packet, but the end
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,31 @@ class Coded:
 
 @dataclass(frozen=True)
 class Segment:
-    """What the first line of a segment says, and its packets' times."""
+    """A finished segment: its packets' times, and how long its last frame is shown, or 0."""
 
     number: int
-    frames: int
     times: tuple[int, ...]
+    last_duration: int
+
+
+class SegmentFile:
+    """A segment in the making; nothing of it is held in memory but times."""
+
+    def __init__(self, file: BinaryIO, head: Mapping[str, Any]) -> None:
+        self._file = file
+        self.times: list[int] = []
+        self.last = (0, 0)  # the latest time, and its duration
+        file.write(json.dumps(head).encode() + b"\n")
+
+    def add(self, coded: Coded) -> None:
+        """Keep a packet."""
+        self._file.write(_RECORD.pack(coded.time, coded.duration, coded.is_key, len(coded.data)) + coded.data)
+        self.last = max(self.last, (coded.time, coded.duration)) if self.times else (coded.time, coded.duration)
+        self.times.append(coded.time)
+
+    def end(self) -> None:
+        """Say that it is whole."""
+        self._file.write(_RECORD.pack(len(self.times), 0, False, _END))
 
 
 class Segments:
@@ -69,8 +92,14 @@ class Segments:
         if not hold(self._lock):
             self.close()
             raise UsageError(f"another run makes {output}", hint="wait until it has ended")
-        sweep({self.path})
+        self._sweep()
         self.finished = self._read()
+
+    def _sweep(self) -> None:
+        """Remove what killed runs left: whoever holds the lock is the only one who writes here."""
+        with suppress(OSError):
+            for name in filter(is_temporary, self._folder.names()):
+                self._folder.remove(name)
 
     def _read(self) -> dict[int, Segment]:
         found = {}
@@ -84,23 +113,23 @@ class Segments:
 
     def _described(self, name: str) -> Segment | None:
         """What a segment says; None if it is of another film or other settings."""
-        with suppress(OSError, ValueError, KeyError), self._folder.open(name) as file:
+        with suppress(OSError, ValueError, KeyError, TypeError, OutputError), self._folder.open(name) as file:
             head = json.loads(file.readline(1 << 12))
             if head["identity"] == self._identity and head["number"] == int(name[:8]):
-                times = tuple(coded.time for coded in _records(file))
-                if len(times) == head["frames"]:
-                    return Segment(int(head["number"]), int(head["frames"]), times)
+                described = list(_records(file, with_data=False))
+                last = max(described, key=lambda coded: coded.time)
+                return Segment(int(head["number"]), tuple(coded.time for coded in described), last.duration)
         return None
 
-    def write(self, number: int, packets: list[Coded]) -> None:
-        """Keep a finished segment; when this returns it is on the disk."""
+    @contextmanager
+    def writing(self, number: int) -> Iterator[SegmentFile]:
+        """A segment to fill; when the block ends well it is on the disk, else there is none."""
         path = self.path / f"{number:08}.segment"
-        head = {"identity": self._identity, "number": number, "frames": len(packets)}
         with replacing(path, folder=self._folder) as file:
-            file.write(json.dumps(head).encode() + b"\n")
-            for coded in packets:
-                file.write(_RECORD.pack(coded.time, coded.duration, coded.is_key, len(coded.data)) + coded.data)
-        self.finished[number] = Segment(number, len(packets), tuple(coded.time for coded in packets))
+            made = SegmentFile(file, {"identity": self._identity, "number": number})
+            yield made
+            made.end()
+        self.finished[number] = Segment(number, tuple(made.times), made.last[1])
 
     def packets(self) -> Iterator[Coded]:
         """All packets of all segments, in the order of decoding."""
@@ -127,9 +156,19 @@ class Segments:
         self._folder.close()
 
 
-def _records(file: BinaryIO) -> Iterator[Coded]:
-    while head := file.read(_RECORD.size):
-        if len(head) < _RECORD.size:
-            raise OutputError("a segment is cut off", hint="the same command makes it again")
+def _records(file: BinaryIO, *, with_data: bool = True) -> Iterator[Coded]:
+    count = 0
+    while len(head := file.read(_RECORD.size)) == _RECORD.size:
         time, duration, is_key, size = _RECORD.unpack(head)
-        yield Coded(time, duration, is_key, file.read(size))
+        if size == _END:
+            if time == count:
+                return
+            break
+        if with_data:
+            data = file.read(size)
+        else:
+            file.seek(size, os.SEEK_CUR)
+            data = b""
+        count += 1
+        yield Coded(time, duration, is_key, data)
+    raise OutputError("a segment is cut off", hint="the same command makes it again")

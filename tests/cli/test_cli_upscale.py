@@ -208,7 +208,7 @@ FIELDS = {
         "model", "jpeg_quality", "whole_image_bytes", "file_bytes", "seconds",
     },
     "estimate": {
-        "pictures", "seconds", "seconds_range", "file_bytes", "file_bytes_range", "done", "skipped", "failed",
+        "pictures", "unread", "seconds", "seconds_range", "file_bytes", "file_bytes_range", "done", "skipped", "failed",
     },
     "summary": {
         "done", "skipped", "failed", "not_started", "passed_over", "seconds", "megapixels_per_second", "device",

@@ -71,12 +71,12 @@ def upscale(
         from hatcli.models.opening import AUTO
         from hatcli.upscaling.upscaler import Upscaler
 
-        films, seeing = film.beside(decoder)
+        films, seeing = film.beside(decoder, max_pixels=content.max_pixels())
         plan, naming = plan_of(files, size, content, course, films), files.naming(film.suffix(files.suffix))
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
         found = files.find(naming, look=seeing.look, is_film=films.is_film)
         session = joined(cluster, running, console, opened)
-        film.check_here(found, elsewhere=session is not None or bool(remote.server))
+        film.check_here(found, files.output, elsewhere=session is not None or bool(remote.server))
         choices = [session.choice(running.asked_precision, here=course.dry_run)] if session else running.choices()
         named = AUTO if remote.server else model  # the server has it, and knows it by name
         factors = [] if named == AUTO else wanted_factors(plan.target, found, seeing.look)

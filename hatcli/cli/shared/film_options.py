@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -61,7 +62,7 @@ class Film:
     duration: Duration = None
     preview: Preview = None
 
-    def enlarger(self) -> FilmEnlarger:
+    def enlarger(self, *, max_pixels: int) -> FilmEnlarger:
         """Whoever enlarges films so."""
         from hatcli.video.films import FilmEnlarger
         from hatcli.video.options import FilmOptions, seconds_of
@@ -78,24 +79,27 @@ class Film:
                 start=seconds(self.start, "--start"),
                 duration=seconds(self.duration, "--duration"),
                 preview=seconds(self.preview, "--preview"),
-            )
+            ),
+            max_pixels=max_pixels,
         )
 
-    def beside(self, decoder: Decoder) -> tuple[FilmEnlarger, Decoder]:
+    def beside(self, decoder: Decoder, *, max_pixels: int) -> tuple[FilmEnlarger, Decoder]:
         """Whoever enlarges films so, and a decoder that can say what films are, too."""
         from hatcli.video.films import DecoderBesideFilms
 
-        films = self.enlarger()
+        films = self.enlarger(max_pixels=max_pixels)
         return films, DecoderBesideFilms(decoder, films)
 
-    def check_here(self, found: Found, *, elsewhere: bool) -> None:
+    def check_here(self, found: Found, output: str | None, *, elsewhere: bool) -> None:
         """Refuse films where the pictures are enlarged on other machines."""
         from hatcli.video.film import is_film
 
+        made = Path(output or "")
         for file in found.files if elsewhere else []:
-            if file.path is not None and is_film(file.path):
+            if file.path is not None and (is_film(file.path) or is_film(made)):
+                name = file.label if is_film(file.path) else str(made)
                 raise UsageError(
-                    f"{file.label} is a film, and films are enlarged on this machine alone",
+                    f"{name} is a film, and films are enlarged on this machine alone",
                     hint="enlarge it without --ray and --server",
                 )
 

@@ -126,7 +126,7 @@ def _over(samples: Samples, below: Samples) -> Samples:
 
 def write(
     file: BinaryIO,
-    frames: Iterable[tuple[Picture, float]],
+    frames: Iterable[tuple[Picture, float | Fraction]],
     head: Picture,
     still: Picture | None,
     *,
@@ -156,11 +156,16 @@ def write(
     file.write(png.chunk(b"IEND", b""))
 
 
-def _fraction(duration: float) -> tuple[int, int]:
-    """Milliseconds as a fraction of seconds."""
-    time = Fraction(duration / 1000).limit_denominator(1000)
-    if time.numerator > _MOST_DELAY:
-        time = Fraction(min(round(duration / 1000), _MOST_DELAY))
+def representable(seconds: Fraction) -> Fraction:
+    """The nearest time that a frame can be said to be shown for."""
+    most = max(1, _MOST_DELAY // (int(seconds) + 1))
+    return min(seconds.limit_denominator(most), Fraction(_MOST_DELAY))
+
+
+def _fraction(duration: float | Fraction) -> tuple[int, int]:
+    """Milliseconds as a fraction of seconds; those that are no fraction are taken for whole ones, if they may be."""
+    exact = duration if isinstance(duration, Fraction) else Fraction(duration).limit_denominator(1000)
+    time = representable(exact / 1000)
     return time.numerator, time.denominator
 
 

@@ -7,6 +7,7 @@ import itertools
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import BinaryIO
 
 import numpy as np
@@ -37,11 +38,11 @@ class _Frame:
 
     pixels: NDArray[np.uint8]
     seen: Mask
-    duration: float
+    duration: float | Fraction
     has_alpha: bool
 
 
-def write(file: BinaryIO, frames: Iterable[tuple[Picture, float]], *, loops: int, is_animated: bool) -> None:
+def write(file: BinaryIO, frames: Iterable[tuple[Picture, float | Fraction]], *, loops: int, is_animated: bool) -> None:
     """Frames of one size and their milliseconds, each as it comes; a frame holds only what changes.
 
     Colours that the first frame has not are a table of the frame's own; pixels below half opacity are not seen.
@@ -69,7 +70,7 @@ def write(file: BinaryIO, frames: Iterable[tuple[Picture, float]], *, loops: int
     file.write(bytes([gif.TRAILER]))
 
 
-def _drawable(picture: Picture, duration: float) -> _Frame:
+def _drawable(picture: Picture, duration: float | Fraction) -> _Frame:
     pixels = eight_bits(picture.pixels)
     if picture.is_gray:
         pixels = eight_bits(color.gray_to_srgb(pixels, None))

@@ -1,4 +1,4 @@
-"""WebP written, still or moving, lossy or without loss."""
+"""WebP written, lossy or without loss."""
 
 from __future__ import annotations
 
@@ -15,18 +15,14 @@ DEFAULT_QUALITY = 90
 def encode(picture: Picture, options: EncodeOptions) -> tuple[bytes, list[str]]:
     """The bytes of a WebP."""
     picture = in_color(picture)
-    keywords: dict[str, Any] = {"quality": options.quality or DEFAULT_QUALITY}
+    return saving.saved(stacked(picture), "WEBP", **keywords(options), **carried_by_pillow(picture, options)), []
+
+
+def keywords(options: EncodeOptions) -> dict[str, Any]:
+    """What Pillow is told about the compression."""
     if options.lossless:  # quality is then how hard to try, and colours under transparency are kept as well
-        keywords = {"lossless": True, "exact": True, "quality": 50}
-    return saving.saved(stacked(picture), "WEBP", method=4, **keywords, **carried_by_pillow(picture, options)), []
-
-
-def animation_keywords(first: Picture, options: EncodeOptions) -> dict[str, Any]:
-    """What Pillow is told for an animation that begins with this picture."""
-    keywords: dict[str, Any] = {"quality": options.quality or DEFAULT_QUALITY, "method": 4}
-    if options.lossless:
-        keywords = {"lossless": True, "exact": True, "quality": 50}
-    return {**keywords, **carried_by_pillow(first, options)}
+        return {"lossless": True, "exact": True, "quality": 50, "method": 4}
+    return {"quality": options.quality or DEFAULT_QUALITY, "method": 4}
 
 
 WRITER = Writer(largest_side=16383, encode=encode, holds_alpha=True)
