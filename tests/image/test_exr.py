@@ -51,7 +51,7 @@ def by_hand(channels: dict[str, NDArray[Any]]) -> bytes:
         )
         rows.append(struct.pack("<ii", y, len(row)) + row)
     at = len(head) + 8 * height + np.cumsum([0, *(len(row) for row in rows[:-1])])
-    return head + at.astype("<u8").tobytes() + b"".join(rows)
+    return bytes(head + at.astype("<u8").tobytes() + b"".join(rows))
 
 
 def channels_of(data: bytes) -> dict[str, NDArray[Any]]:
