@@ -20,7 +20,7 @@ from hatcli.batch.places.objects import Stored, stamp_from
 from hatcli.batch.places.owner import Owner, TakenOverError
 from hatcli.batch.places.segments import Segments
 from hatcli.batch.places.store import StorePlace
-from hatcli.batch.places.stream import JobStream, Target, objects_below
+from hatcli.batch.places.stream import JobStream, Page, Target, objects_below
 from hatcli.batch.plan import Plan
 from hatcli.batch.shards import WHOLE, Shard
 from hatcli.errors import InputError, OutputError, UsageError
@@ -247,16 +247,20 @@ def test_names_that_no_folder_can_have_are_left_out(place: StorePlace) -> None:
     for name in names:
         place.put(f"out/{name}", b"")
     avoid = StorePlace(None, "s3://bucket", "out/large")
-    found = [str(file.relative) for page in objects_below(place, recursive=True, avoid=avoid) for file in page]
+    found = [str(file.relative) for page in objects_below(place, recursive=True, avoid=avoid) for file in page.files]
     assert found == ["a.png", "b/c.JPG"]
-    flat = [str(file.relative) for page in objects_below(place, recursive=False, avoid=None) for file in page]
+    flat = [str(file.relative) for page in objects_below(place, recursive=False, avoid=None) for file in page.files]
     assert flat == ["a.png"]
+    parts = [list(objects_below(place, recursive=True, avoid=avoid, shard=Shard(number, 2))) for number in (1, 2)]
+    assert [sum(page.listed for page in part) for part in parts] == [2, 2], "every part counts what all have"
+    assert sorted(str(file.relative) for part in parts for page in part for file in page.files) == found
 
 
 class Counted:
     """Pages of a million names, and how many were taken; see `Holder`."""
 
     base = "s3://bucket"
+    address = address.parse("s3://bucket")
     taken = 0
 
     def known(self, key: str) -> None:
@@ -268,11 +272,14 @@ class Counted:
     def read_head(self, key: str) -> bytes:
         raise AssertionError("nothing is read")
 
-    def pages(self) -> Iterator[list[InputFile]]:
+    def pages(self) -> Iterator[Page]:
         for page in range(1000):
             self.taken += 1
             names = [f"{page:04}/{number:04}.png" for number in range(1000)]
-            yield [InputFile(None, Path(name), stored=Stored(self, name, stamp_from(1, 1, name))) for name in names]
+            yield Page(
+                len(names),
+                [InputFile(None, Path(name), stored=Stored(self, name, stamp_from(1, 1, name))) for name in names],
+            )
 
 
 def stream(counted: Counted, target: StorePlace, journal: StoreJournal | None, shard: Shard = WHOLE) -> JobStream:
