@@ -236,6 +236,10 @@ def test_the_files_of_the_aws_command_line_are_heeded(tmp_path: Path, monkeypatc
     monkeypatch.setenv("AWS_PROFILE", "work")
     found = {"region": "eu-west-1", "endpoint": "http://127.0.0.1:1", "access_key_id": "id", "secret_access_key": "50%"}
     assert credentials._profile() == found
+    carried = credentials.carried()
+    assert carried["AWS_SECRET_ACCESS_KEY"] == "50%"
+    assert carried["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+    assert not {"AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} & carried.keys(), "files stay here"
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     assert "region" not in credentials._profile()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
