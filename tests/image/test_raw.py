@@ -122,6 +122,11 @@ def test_a_file_without_all_its_samples_is_cut_off_and_not_black(share: float) -
             read(data[: int(len(data) * share)])
 
 
+def test_a_file_whose_samples_could_not_be_unpacked_is_damaged_and_not_black() -> None:
+    with pytest.raises(InputError, match="it holds no picture"):
+        decode.decode(dng(np.zeros((48, 64, 3))))
+
+
 def test_what_libraw_finds_damaged_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
     rawpy = pytest.importorskip("rawpy")
     for error, said in ((rawpy.LibRawDataError, "damaged camera raw"), (rawpy.LibRawIOError, "the file is cut off")):

@@ -38,6 +38,8 @@ class RawReader(Reader):
         space, gamma, _ = _SPACES[self.profile]
         try:
             with rawpy.imread(io.BytesIO(self.data)) as raw:
+                if raw.raw_type == rawpy.RawType.Flat and not raw.raw_image_visible.any():
+                    raise formats.DamageError("it holds no picture: no sample is above 0, not even by noise")
                 array = raw.postprocess(
                     output_bps=16,
                     use_camera_wb=True,
