@@ -74,8 +74,10 @@ def test_without_a_truth_still_places_tell(gray: Path) -> None:
 
 def test_what_moves_is_not_counted_as_flicker(tmp_path: Path) -> None:
     path = tmp_path / "half.mkv"
+    noisy = "[1]crop=32:48:0:0,noise=alls=90:allf=t[n];[0][n]overlay"
     ffmpeg("-f", "lavfi", "-i", "color=c=0x808080:size=64x48:rate=10", "-f", "lavfi", "-i",
-           "testsrc2=size=64x48:rate=10", "-filter_complex", "[1]crop=32:48:0:0,noise=alls=90:allf=t[n];[0][n]overlay", "-frames:v", "6", "-c:v", "ffv1", "-pix_fmt", "bgr0", path)  # fmt: skip
+           "testsrc2=size=64x48:rate=10", "-filter_complex", noisy, "-frames:v", "6", "-c:v", "ffv1", "-pix_fmt",
+           "bgr0", path)  # fmt: skip
 
     def enlarge(low: Pixels) -> Pixels:
         large = np.repeat(np.repeat(low, 2, axis=0), 2, axis=1)
