@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,8 +14,8 @@ from starlette.routing import Route
 
 from hatcli import __version__
 from hatcli.errors import HatError
-from hatcli.image import formats
-from hatcli.serve import downloads, metrics, models, page, parameters, uploads
+from hatcli.image import extras, formats
+from hatcli.serve import asked, downloads, metrics, models, page, parameters, uploads
 from hatcli.serve.desk import Desk
 from hatcli.serve.events import Events
 from hatcli.serve.guard import refused
@@ -26,7 +25,6 @@ from hatcli.serve.models import Downloads
 from hatcli.serve.openapi import document
 
 PREFIX = "/api/v1"
-LARGEST_JSON = 256 << 10  # bytes
 SMALLEST_PIECE, LARGEST_PIECE = 16, 1024  # pixels a side of a preview
 MOST_ZIPPED = 10_000
 
@@ -98,8 +96,8 @@ class Api:
     async def submit(self, request: Request) -> Response:
         """One picture as the body, or several in multipart/form-data."""
         try:
-            wanted = parameters.parse(request.query_params, ignored=("name", "hold"))
-            held = _hold(request.query_params)
+            wanted = parameters.parse(asked.query(request), ignored=("name", "hold"))
+            held = asked.hold(request.query_params)
             self._desk.queue.check_room()
             several = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
             uploads.check_announced(request, self._desk.state, self._desk.limits, several=several)
@@ -135,14 +133,14 @@ class Api:
 
     async def submit_from_root(self, request: Request) -> Response:
         """Pictures below the server's root, by their names there."""
-        body = await _json(request)
+        body = await asked.body(request, self._desk.limits)
         paths, output = body.pop("paths", None), body.pop("output", None)
         if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
             raise RefusedError(422, "paths is not a list of names", hint='{"paths": ["a.png"], "scale": 2}')
         if output is not None and not isinstance(output, str):
             raise RefusedError(422, "output is not the name of a folder", hint=None)
-        texts = {name: _text(name, value) for name, value in body.items()}
-        held, wanted = _hold(texts), parameters.parse(texts, ignored=("hold",))
+        texts = {name: asked.text(name, value) for name, value in body.items()}
+        held, wanted = asked.hold(texts), parameters.parse(texts, ignored=("hold",))
         jobs: list[dict[str, Any]] = []
         bad: list[dict[str, Any]] = []
         for path in paths[: self._desk.limits.max_jobs]:
@@ -150,7 +148,8 @@ class Api:
                 job = await run_in_threadpool(self._desk.accept_from_root, path, output, wanted, held=held)
                 jobs.append(self._desk.facts(job))
             except RefusedError as error:
-                bad.append({"name": path, "error": error.message, "hint": error.hint, "status": error.status})
+                known = path.encode("utf-8", "replace").decode()
+                bad.append({"name": known, "error": error.message, "hint": error.hint, "status": error.status})
         return _several(jobs, bad)
 
     def root(self, request: Request) -> Response:
@@ -169,14 +168,16 @@ class Api:
 
     def retry(self, request: Request) -> Response:
         """An ended job once more; with other parameters if the query has some."""
-        return JSONResponse(self._desk.facts(self._desk.retry(request.path_params["id"], _given(request))))
+        wanted = asked.parameters_or_none(request)
+        return JSONResponse(self._desk.facts(self._desk.retry(request.path_params["id"], wanted)))
 
     def start_held(self, request: Request) -> Response:
         """A job that was sent with hold=1; with other parameters if the query has some."""
-        return JSONResponse(self._desk.facts(self._desk.start(request.path_params["id"], _given(request))))
+        wanted = asked.parameters_or_none(request)
+        return JSONResponse(self._desk.facts(self._desk.start(request.path_params["id"], wanted)))
 
     async def move(self, request: Request) -> Response:
-        before = (await _json(request)).get("before")
+        before = (await asked.body(request, self._desk.limits)).get("before")
         if before is not None and not isinstance(before, str):
             raise RefusedError(422, "before is neither a job's id nor null", hint=None)
         job = await run_in_threadpool(self._desk.queue.move, request.path_params["id"], before)
@@ -216,13 +217,14 @@ class Api:
         if not files:
             raise RefusedError(409, "no job is done", hint="wait for one")
         headers = {"content-disposition": downloads.disposition("hat.zip"), **downloads.OWN_POLICY}
-        return StreamingResponse(downloads.zipped(files), media_type="application/zip", headers=headers)
+        pieces = iter(()) if request.method == "HEAD" else downloads.zipped(files)
+        return StreamingResponse(pieces, media_type="application/zip", headers=headers)
 
     def preview(self, request: Request) -> Response:
         """A piece of a job's picture, enlarged before everything else."""
-        query = request.query_params
-        places = {name: _whole(name, query.get(name, "0"), 0, 1 << 20) for name in ("x", "y")}
-        size = _whole("size", query.get("size", "200"), SMALLEST_PIECE, LARGEST_PIECE)
+        query = asked.query(request)
+        places = {name: asked.whole(name, query.get(name, "0"), 0, 1 << 20) for name in ("x", "y")}
+        size = asked.whole("size", query.get("size", "200"), SMALLEST_PIECE, LARGEST_PIECE)
         wanted = parameters.parse(query, ignored=("x", "y", "size", "job"))
         job = self._desk.preview(query.get("job", ""), places["x"], places["y"], size, wanted)
         return JSONResponse(self._desk.facts(job), status_code=202)
@@ -232,7 +234,7 @@ class Api:
 
     def download(self, request: Request) -> Response:
         given = request.query_params.get("scale")
-        scale = None if given is None else _whole("scale", given, 1, 16)
+        scale = None if given is None else asked.whole("scale", given, 1, 16)
         return JSONResponse({"downloads": self._fetching.start(request.path_params["name"], scale)}, status_code=202)
 
     def limits(self, request: Request) -> Response:
@@ -244,9 +246,9 @@ class Api:
                 "max_jobs": limits.max_jobs,
                 "max_disk": limits.max_disk,
                 "max_age": limits.max_age,
-                "formats_in": [name.lower() for name in formats.READABLE],
-                "formats_out": [name.lower() for name in formats.WRITABLE],
-                "suffixes": sorted(formats.SUFFIXES),
+                "formats_in": [name.lower() for name in formats.READABLE if extras.is_there(name)],
+                "formats_out": [name.lower() for name in formats.WRITABLE if extras.is_there(name)],
+                "suffixes": sorted(ending for ending, name in formats.SUFFIXES.items() if extras.is_there(name)),
                 "factors": [2, 3, 4],
                 "root": self._desk.root is not None,
                 "version": __version__,
@@ -260,6 +262,8 @@ class Api:
     async def stream(self, request: Request) -> Response:
         if self._events.is_full:
             raise RefusedError(429, "too many listen already", hint="close other pages")
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
         last = request.headers.get("last-event-id")
         return StreamingResponse(self._events.stream(last), media_type="text/event-stream")
 
@@ -284,49 +288,6 @@ def _several(accepted: list[dict[str, Any]], bad: list[dict[str, Any]]) -> Respo
     if accepted:
         return JSONResponse(found, status_code=202)
     return JSONResponse({"error": bad[0]["error"], "hint": bad[0]["hint"], **found}, status_code=bad[0]["status"])
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    """A small JSON object as the body."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LARGEST_JSON:
-            raise RefusedError(413, "the request is too long", hint=None)
-    try:
-        found = json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise RefusedError(400, "the body is no JSON object", hint=None)
-    return found
-
-
-def _hold(given: Mapping[str, str]) -> bool:
-    """Whether a job is to wait until it is started."""
-    if (text := given.get("hold", "0")) not in ("0", "1"):
-        raise RefusedError(422, f"hold {parameters.shown(text)} is neither 0 nor 1", hint=None)
-    return text == "1"
-
-
-def _given(request: Request) -> parameters.Parameters | None:
-    """The parameters of a query, or None if it has none."""
-    return parameters.parse(request.query_params) if request.query_params else None
-
-
-def _text(name: str, value: Any) -> str:
-    """A JSON value as it would stand in a query."""
-    if isinstance(value, bool):
-        return str(int(value))
-    if not isinstance(value, str | int | float):
-        raise RefusedError(422, f"{parameters.shown(name)} is neither text nor a number", hint=None)
-    return str(value)
-
-
-def _whole(name: str, text: str, least: int, most: int) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
-        raise RefusedError(422, f"{name} {parameters.shown(text)} is not a whole number from {least} to {most}")
-    return int(text)
 
 
 def _refused(request: Request, error: Exception) -> Response:

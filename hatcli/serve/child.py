@@ -85,6 +85,13 @@ class Child:
             raise DiedError
         return answer
 
+    def ended(self, seconds: float) -> int | None:
+        """How it ended by itself; None if it has not, after so long."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
     def kill(self) -> int:
         """End it at once; how it ended."""
         self.process.kill()

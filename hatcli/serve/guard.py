@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/?#@\s]+)(?::[0-9]{1,5})?")
 OPEN = ("/api/v1/health",)  # for everybody who names the right host
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -147,9 +149,9 @@ def _token_in(scope: Scope) -> str | None:
 
 
 def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if host.count(":") == 1 else host
+    """The name in a Host header; nothing if the header is not well-formed."""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else found[1]
 
 
 def _plain(host: str) -> str:

@@ -24,7 +24,9 @@ class Job:
         source: where the picture lies if not in the job's folder: a file below the server's root.
         target: where the result goes then.
         attempts: how often it was begun; a worker's word counts only for the attempt it was given.
-        crashes: how often a worker died over it.
+        crashes: how often a worker died over it by itself.
+        kills: how often its worker was killed, or the server died, while it ran.
+        exit_code: what `hat upscale` would end with, if it failed.
         held: whether it waits for its sender to start it; no worker takes it until then.
     """
 
@@ -54,6 +56,8 @@ class Job:
     attempts: int = 0
     crashes: int = 0
     held: bool = False
+    kills: int = 0
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ def facts(job: Job, progress: Progress | None = None) -> dict[str, Any]:
         "notes": job.notes,
         "error": job.error,
         "hint": job.hint,
+        "exit_code": job.exit_code,
         "created": job.created,
         "started": job.started,
         "ended": job.ended,

@@ -160,7 +160,7 @@ def _schemas() -> dict[str, Any]:
         "input": _TEXT,
         "parameters": {"type": "object"},
         "bytes": _WHOLE,
-        **{name: _nullable("integer") for name in sizes},
+        **{name: _nullable("integer") for name in (*sizes, "exit_code")},
         **{name: _nullable("string") for name in ("output", "model", "error", "hint")},
         "done": {"type": "number", "minimum": 0, "maximum": 1},
         "tile": _WHOLE,

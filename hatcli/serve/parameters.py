@@ -106,7 +106,7 @@ def safe_name(text: str) -> str:
 
 def shown(text: str) -> str:
     """Outside text in a message: short and without control characters."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:60])
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:60]) or "(nothing)"
 
 
 def _is_plain(letter: str) -> bool:

@@ -2,7 +2,7 @@
 
     queued -> running -> done | failed
     queued, running -> cancelled;  done, failed, cancelled -> queued (again)
-    running -> queued (its worker or server died)
+    running -> queued (its worker or server died; too often: failed)
 
 A queued job may be held: no worker takes it until it is started.
 
@@ -21,13 +21,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hatcli.serve.jobs import CANCELLED, ENDED, QUEUED, RUNNING, Job, Progress, facts
+from hatcli.serve.jobs import CANCELLED, ENDED, FAILED, QUEUED, RUNNING, Job, Progress, facts
 from hatcli.serve.limits import RefusedError, disk_full
 
 _FIELDS = [field.name for field in dataclasses.fields(Job)]
 _AS_JSON = {"parameters", "notes"}
+_TOO_OFTEN = "the picture may need more memory than there is: close other programs, or try smaller tiles"
 _KINDS = {"id": "TEXT PRIMARY KEY", "position": "REAL NOT NULL", "parameters": "TEXT", "notes": "TEXT"}
+_ADDED = {"kills": "INTEGER NOT NULL DEFAULT 0", "exit_code": "INTEGER"}  # to tables that stand already
 _VERSION = 1  # of the table
+MOST_CRASHES = 2  # of workers over one job
+MOST_KILLS = 5  # of workers or servers while it ran
 
 Tell = Callable[[str, dict[str, Any]], None]
 
@@ -49,9 +53,12 @@ class Queue:
         self._database.row_factory = sqlite3.Row
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
-        columns = ", ".join(f"{name} {_KINDS.get(name, '')}" for name in _FIELDS)
+        columns = ", ".join(f"{name} {({**_KINDS, **_ADDED}).get(name, '')}" for name in _FIELDS)
         with self._transaction():
             self._database.execute(f"CREATE TABLE IF NOT EXISTS jobs{_VERSION} ({columns})")
+            known = {row["name"] for row in self._database.execute(f"PRAGMA table_info(jobs{_VERSION})")}
+            for name in _ADDED.keys() - known:
+                self._database.execute(f"ALTER TABLE jobs{_VERSION} ADD COLUMN {name} {_ADDED[name]}")
             self._database.execute(f"CREATE INDEX IF NOT EXISTS waiting{_VERSION} ON jobs{_VERSION} (state, position)")
 
     def close(self) -> None:
@@ -111,17 +118,12 @@ class Queue:
                 429, f"{self._max_jobs} jobs are waiting already", hint="send it again when some are done"
             )
 
-    def take(self, *, seconds: float, with_root: bool = True) -> Job | None:
-        """The next job, now running; None if there is none for so long.
-
-        Args:
-            with_root: whether jobs whose results go below the server's root are taken, too.
-        """
+    def take(self, *, seconds: float) -> Job | None:
+        """The next job, now running; None if there is none for so long."""
         deadline = time.monotonic() + seconds
-        condition = "" if with_root else "AND target IS NULL"
         with self._changed:
             while True:
-                found = self._rows(f"WHERE state = ? AND NOT held {condition} ORDER BY position LIMIT 1", QUEUED)
+                found = self._rows("WHERE state = ? AND NOT held ORDER BY position LIMIT 1", QUEUED)
                 if found:
                     return self._change(
                         found[0].id,
@@ -152,13 +154,23 @@ class Queue:
             self._change(job.id, (RUNNING,), state=state, ended=time.time(), **found)
             return True
 
-    def give_back(self, job: Job, *, crashes: int | None = None) -> bool:
-        """A running job waits again, at its old place; whether that counts."""
+    def give_back(self, job: Job, *, crashes: int = 0, kills: int = 0, why: str = "") -> bool:
+        """A running job waits again, at its old place; whether that counts.
+
+        Args:
+            crashes, kills: more of them than before; a job that has had too many has failed.
+            why: what to say then.
+        """
         with self._changed:
             now = self.get(job.id)
             if now is None or not self._is_held(now, job):
                 return False
-            self._change(job.id, (RUNNING,), state=QUEUED, started=None, crashes=crashes or now.crashes)
+            sums = {"crashes": now.crashes + crashes, "kills": now.kills + kills}
+            if sums["crashes"] < MOST_CRASHES and sums["kills"] < MOST_KILLS:
+                self._change(job.id, (RUNNING,), state=QUEUED, started=None, **sums)
+            else:
+                told = {"error": why, "hint": _TOO_OFTEN, "exit_code": 1}
+                self._change(job.id, (RUNNING,), state=FAILED, ended=time.time(), **told, **sums)
             return True
 
     def recover(self) -> int:
@@ -166,7 +178,7 @@ class Queue:
         with self._changed:
             running = self._rows("WHERE state = ?", RUNNING)
             for job in running:
-                self._change(job.id, (RUNNING,), state=QUEUED, started=None)
+                self.give_back(job, kills=1, why=f"the server, or its worker, was killed {MOST_KILLS} times over it")
             return len(running)
 
     def cancel(self, id: str) -> Job:
@@ -185,8 +197,15 @@ class Queue:
         """
         with self._changed:
             self.check_room()
-            blank = ("error", "hint", "started", "ended", "seconds", "result_bytes")
-            fresh: dict[str, Any] = {**dict.fromkeys(blank), "crashes": 0, "notes": [], "held": False, **planned}
+            blank = ("error", "hint", "exit_code", "started", "ended", "seconds", "result_bytes")
+            fresh: dict[str, Any] = {
+                **dict.fromkeys(blank),
+                "crashes": 0,
+                "kills": 0,
+                "notes": [],
+                "held": False,
+                **planned,
+            }
             return self._change(id, ENDED, state=QUEUED, position=self._place(), **fresh)
 
     def start(self, id: str, **planned: Any) -> Job:

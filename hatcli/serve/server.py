@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -18,6 +19,7 @@ import uvicorn
 from hatcli.errors import HatError, UsageError
 from hatcli.serve.api import Api
 from hatcli.serve.child import Child, python
+from hatcli.serve.connections import PatientProtocol
 from hatcli.serve.desk import Desk
 from hatcli.serve.events import Events
 from hatcli.serve.guard import Guard, is_wildcard
@@ -91,6 +93,8 @@ def serve(
         OutputError: the folder cannot be written.
     """
     _allow_many_files()
+    for name in ("uvicorn.error", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # what clients do wrong is told to them
     with ExitStack() as opened:
         listener = opened.enter_context(_bound(host, port))
         port = listener.getsockname()[1]
@@ -142,7 +146,7 @@ def serve(
             proxy_headers=False,
             lifespan="off",
             ws="none",
-            http="h11",
+            http=PatientProtocol,
             loop="asyncio",
             timeout_graceful_shutdown=CLOSING,
         )
@@ -153,17 +157,15 @@ def serve(
 def _supervisors(
     queue: Queue, state: State, limits: Limits, devices: list[str], threads: int | None
 ) -> list[Supervisor]:
-    """One a device; the first one does the jobs below the root, whose folders have journals for one writer."""
+    """One a device; below the root, each keeps a journal of its own, as the parts of a run do."""
 
     def starter(number: int, device: str) -> Callable[[], Child]:
-        options = {"device": device, "threads": threads, "max_pixels": limits.max_pixels}
+        part = [number + 1, len(devices)]
+        options = {"device": device, "threads": threads, "max_pixels": limits.max_pixels, "part": part}
         log = state.folder / ("worker.log" if number == 0 else f"worker-{number}.log")
         return lambda: Child(python("hatcli.serve.worker", options), log=log)
 
-    return [
-        Supervisor(queue, state, limits, starter(number, device), with_root=number == 0)
-        for number, device in enumerate(devices)
-    ]
+    return [Supervisor(queue, state, limits, starter(number, device)) for number, device in enumerate(devices)]
 
 
 def _check_devices(supervisors: list[Supervisor]) -> None:

@@ -14,12 +14,12 @@ from hatcli.errors import HatError
 from hatcli.serve.child import Child, DiedError
 from hatcli.serve.jobs import DONE, FAILED, RUNNING, Job, Progress
 from hatcli.serve.limits import Limits, RefusedError
-from hatcli.serve.queue import Queue
+from hatcli.serve.queue import MOST_CRASHES, MOST_KILLS, Queue
 from hatcli.serve.state import State
 
 TURN = 0.2  # seconds between two looks at what is wanted
 GRACE = 20.0  # seconds a worker has to leave a job it is told to leave
-MOST_CRASHES = 2  # of a worker over one job
+LAST_WORDS = 1.0  # seconds a worker has to end that says nothing any more
 START_AGAIN = 5.0  # seconds before a worker that could not start is started once more
 TELL_EVERY = 0.25  # seconds between two events about one job's progress
 
@@ -29,19 +29,16 @@ class Supervisor(threading.Thread):
 
     Args:
         start_worker: makes a fresh worker.
-        with_root: whether it does jobs below the server's root; one supervisor alone does.
     """
 
-    def __init__(
-        self, queue: Queue, state: State, limits: Limits, start_worker: Callable[[], Child], *, with_root: bool = True
-    ) -> None:
+    def __init__(self, queue: Queue, state: State, limits: Limits, start_worker: Callable[[], Child]) -> None:
         super().__init__(name="supervisor", daemon=True)
         self.device: dict[str, Any] = {}
         self.broken: HatError | None = None
         self.ready = threading.Event()  # the worker is, or it has said why it is not
         self.paused: str | None = None
         self._queue, self._state, self._limits = queue, state, limits
-        self._start_worker, self._with_root = start_worker, with_root
+        self._start_worker = start_worker
         self._child: Child | None = None
         self._stopping = threading.Event()
 
@@ -77,7 +74,7 @@ class Supervisor(threading.Thread):
     def _next(self) -> Job | None:
         """The next job; None if there is none, or the queue cannot be written."""
         try:
-            return self._queue.take(seconds=TURN, with_root=self._with_root)
+            return self._queue.take(seconds=TURN)
         except RefusedError as error:
             self.paused = error.message
             self._stopping.wait(1.0)
@@ -137,7 +134,7 @@ class Supervisor(threading.Thread):
             traceback.print_exc()
             self._drop_worker()
             message = f"hat failed with {type(error).__name__}"
-            self._surely(lambda: self._queue.end(job, FAILED, error=message, hint="this is a bug in hat"))
+            self._surely(lambda: self._queue.end(job, FAILED, error=message, hint="this is a bug in hat", exit_code=1))
 
     def _listen(self, job: Job, child: Child) -> None:
         """Hear what the worker says until the job is over, one way or the other."""
@@ -186,15 +183,19 @@ class Supervisor(threading.Thread):
         return False
 
     def _crashed(self, job: Job) -> None:
-        """The worker died: the job waits again, unless it was not the first worker to die over it."""
-        code = self._drop_worker()
-        now = self._queue.get(job.id)
-        crashes = (now.crashes if now is not None else 0) + 1
-        if crashes < MOST_CRASHES or self._stopping.is_set():
-            self._surely(lambda: self._queue.give_back(job, crashes=crashes))
-            return
-        error, hint = _death(code)
-        self._surely(lambda: self._queue.end(job, FAILED, error=error, hint=hint, crashes=crashes))
+        """The worker died: the job waits again, unless too many have died over it."""
+        assert self._child is not None
+        code = self._child.ended(LAST_WORDS)
+        self._drop_worker()
+        if self._stopping.is_set():
+            self._surely(lambda: self._queue.give_back(job))
+        elif sys.platform != "win32" and code == -signal.SIGKILL:  # by the system, short of memory, or somebody's hand
+            why = f"its worker was killed {MOST_KILLS} times"
+            self._surely(lambda: self._queue.give_back(job, kills=1, why=why))
+        else:
+            how = "it spoke no sense" if code is None else f"signal {-code}" if code < 0 else f"code {code}"
+            why = f"its worker crashed {MOST_CRASHES} times ({how}); its last words are in worker.log"
+            self._surely(lambda: self._queue.give_back(job, crashes=1, why=why))
 
     def _hangs(self, job: Job, watch: _Watch) -> None:
         """The worker says nothing: it is ended, and the job has failed; one that nobody wants is let go."""
@@ -204,12 +205,12 @@ class Supervisor(threading.Thread):
             return
         error = f"its worker was silent for {watch.patience:.0f} seconds and was ended"
         hint = "try a smaller scale, a smaller model or smaller tiles"
-        self._surely(lambda: self._queue.end(job, FAILED, error=error, hint=hint))
+        self._surely(lambda: self._queue.end(job, FAILED, error=error, hint=hint, exit_code=1))
 
-    def _drop_worker(self) -> int:
+    def _drop_worker(self) -> None:
         assert self._child is not None
         child, self._child = self._child, None
-        return child.kill()
+        child.kill()
 
     def _surely(self, change: Callable[[], object]) -> None:
         """Write to the queue, however long the disk is full: what is done must not be forgotten."""
@@ -254,11 +255,3 @@ class _Watch:
 
 def _attempt(job: Job) -> str:
     return f"{job.id}:{job.attempts}"
-
-
-def _death(code: int) -> tuple[str, str]:
-    """What deaths of workers over a job mean."""
-    if sys.platform != "win32" and code == -signal.SIGKILL:
-        return "its worker was killed twice, perhaps for want of memory", "close other programs, or try smaller tiles"
-    how = f"signal {-code}" if code < 0 else f"code {code}"
-    return f"its worker crashed twice ({how})", "its last words are in worker.log in the server's folder"

@@ -22,6 +22,7 @@ DRAINED = 64 << 20  # bytes of a refused body that are read and thrown away, so 
 DRAIN_SECONDS = 5.0
 MOST_PARTS = 1000
 LONGEST_HEAD = 16 << 10  # bytes of a part's headers
+_NO_FILE = "give files names, and parameters in the address: /jobs?scale=2"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -182,7 +183,10 @@ class _Parts:
 
     def _headers_done(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
-        self._found.append(("begin", options.get(b"filename", b"")))
+        if b"filename" in options:
+            self._found.append(("begin", options[b"filename"]))
+        else:
+            self._found.append(("field", options.get(b"name", b"")))
 
     async def taken(self) -> AsyncIterator[Upload]:
         """Take over what was found; every file that is whole by it.
@@ -197,6 +201,9 @@ class _Parts:
                 if self._count > MOST_PARTS:
                     raise RefusedError(413, f"there are more than {MOST_PARTS} files in one request", hint=None)
                 self.open = Upload(self._state, self._limits, data.decode("utf-8", "replace"))
+            elif kind == "field":
+                self.open = Upload(self._state, self._limits, data.decode("utf-8", "replace"))
+                self.open.refusal = RefusedError(422, "this part is no file", hint=_NO_FILE)
             elif self.open is None:
                 continue
             elif kind == "data":

@@ -20,6 +20,7 @@ from hatcli.batch.outcomes import Advanced, Event, Outcome, Started, Writing, di
 from hatcli.batch.plan import Job, Plan, journals_of
 from hatcli.batch.reading import Original
 from hatcli.batch.run import run
+from hatcli.batch.shards import WHOLE, Shard
 from hatcli.errors import HatError
 from hatcli.image.decode import PictureInfo
 from hatcli.image.options import EncodeOptions
@@ -64,10 +65,14 @@ class LastingDecoder:
 
 
 class Shop:
-    """Everything that outlives a job: the decoder, open models."""
+    """Everything that outlives a job: the decoder, open models.
 
-    def __init__(self, device: str, max_pixels: int) -> None:
-        self.device, self.max_pixels = device, max_pixels
+    Args:
+        part: of the journals below the root, which every device keeps for itself.
+    """
+
+    def __init__(self, device: str, max_pixels: int, part: Shard = WHOLE) -> None:
+        self.device, self.max_pixels, self.part = device, max_pixels, part
         self.decoder = LastingDecoder(max_pixels)
         self._upscalers: dict[tuple[Any, ...], tuple[Upscaler, Model | Auto]] = {}
 
@@ -93,7 +98,7 @@ class Shop:
 def serve(options: dict[str, Any]) -> None:
     """Do jobs until there is nobody to do them for."""
     requests = Requests()
-    shop = Shop(options["device"], options["max_pixels"])
+    shop = Shop(options["device"], options["max_pixels"], Shard(*options["part"]))
     if options.get("threads"):
         import torch
 
@@ -138,7 +143,7 @@ def answers(request: dict[str, Any], shop: Shop) -> Generator[dict[str, Any], No
         plan = plan_of(wanted, max_pixels=shop.max_pixels, overwrite=not in_root)
         job = Job(InputFile(source, Path(name)), target, target.parent if in_root else None)
         with ExitStack() as held:
-            journals = journals_of([job], upscaler, plan, opened)
+            journals = journals_of([job], upscaler, plan, opened, shop.part)
             for journal in journals.values():
                 _open(journal, held)
             yield {"event": "started"}
@@ -194,7 +199,8 @@ def failure(error: HatError, source: Path, target: Path, name: str) -> dict[str,
         return text
 
     hint = renamed(error.hint) if error.hint is not None and " -" not in error.hint else None
-    return {"error": renamed(error.message), "hint": hint, "disk": disk_ended(error)}
+    told = {"error": renamed(error.message), "hint": hint, "exit_code": error.exit_code}
+    return {**told, "disk": disk_ended(error)}
 
 
 def settings_of(wanted: Parameters) -> Settings:

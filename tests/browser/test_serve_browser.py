@@ -185,7 +185,55 @@ def test_a_picture_is_compared_with_its_bicubic_enlargement_and_zoomed(server: S
     expect(tab.get_by_role("button", name="Difference")).to_have_attribute("aria-pressed", "true")
     tab.keyboard.press("Escape")
     expect(tab.locator("#compare")).not_to_be_visible()
-    expect(named(tab, "a.png").locator(".thumb")).to_be_focused()
+    expect(named(tab, "a.png").get_by_role("button", name="Compare")).to_be_focused()
+
+
+def test_two_fingers_zoom_and_move_the_compared_pictures(server: Serving, show: Open) -> None:
+    tab = show(server, viewport=PHONE, has_touch=True, is_mobile=True)
+    server.submit(picture(60, 40), name="a.png")
+    done(tab, 1)
+    named(tab, "a.png").get_by_role("button", name="Compare").tap()
+    expect(tab.locator("#stage")).to_have_attribute("data-ready", "true")
+    box = tab.locator("#stage").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 4, box["y"] + box["height"] / 3  # away from the slider
+    hand = tab.context.new_cdp_session(tab)
+
+    def touch(kind: str, *spread: float) -> None:
+        points = [{"x": x + side * half, "y": y, "id": side + 1} for half in spread for side in (-1, 1)]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def zoom() -> int:
+        return int(tab.locator("#zoom").inner_text().split()[0])
+
+    before = zoom()
+    touch("touchStart", 20)
+    for half in (25, 30, 35, 40):
+        touch("touchMove", half)
+    touch("touchEnd")
+    until(lambda: 1.8 * before <= zoom() <= 2.2 * before, zoom)
+    spot = tab.evaluate("[stage.viewer.view.x, stage.viewer.view.zoom]")
+    touch("touchStart", 40)
+    for half in (30, 20):
+        touch("touchMove", half)
+    touch("touchEnd")
+    until(lambda: 0.9 * before <= zoom() <= 1.1 * before, zoom)
+    assert tab.evaluate("[stage.viewer.view.x, stage.viewer.view.zoom]") != spot
+    assert tab.evaluate("visualViewport.scale") == 1  # the pictures grow, not the page
+    expect(tab.locator("#divider")).to_have_attribute("aria-valuenow", "50")
+
+
+def test_a_long_list_is_folded_until_all_of_it_is_asked_for(server: Serving, show: Open) -> None:
+    for number in range(30):
+        server.submit(picture(), name=f"{number}.png", hold=1)
+    tab = show(server)
+    expect(tab.locator("#heldTitle")).to_have_text("Ready (30)")
+    expect(rows(tab, "held")).to_have_count(10)
+    expect(tab.locator("#start")).to_have_text("Enlarge 30 pictures")
+    tab.click("text=Show all 30")
+    expect(rows(tab, "held")).to_have_count(30)
+    expect(named(tab, "10.png").locator(".thumb")).to_be_focused()
+    expect(tab.locator("#heldRest")).not_to_be_visible()
 
 
 def middle(locator: Any) -> tuple[float, float]:

@@ -43,6 +43,62 @@ def test_a_name_that_is_not_this_servers_is_refused(server: Serving, host: str) 
         assert b"set-cookie" not in answer.lower()
 
 
+@pytest.mark.parametrize("host", ["localhost:evil", "[::1]evil", "[::1", "::1", "localhost@x", "127.1", "2130706433"])
+def test_no_odd_spelling_passes_for_this_machine(server: Serving, host: str) -> None:
+    answer = raw(server, f"GET /api/v1/health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    assert answer.split()[1] in (b"421", b"400")
+
+
+def test_a_request_that_never_gets_whole_is_hung_up_on_and_holds_nobody_up(server: Serving) -> None:
+    begun = [b"", b"GET /api/v1/health HTTP/1.1\r\nHost: local", f"POST {JOBS} HTTP/1.1\r\nHost: x\r\n\r\nx".encode()]
+    lines = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(60)]
+    for number, line in enumerate(lines):
+        line.sendall(begun[number % len(begun)])
+    assert server.ask("GET", "/api/v1/health", timeout=5).status == 200
+    for line in lines:
+        while line.recv(4096):  # whatever is said, the end comes
+            pass
+        line.close()
+
+
+def test_a_json_body_that_stands_still_is_no_thread_and_no_change(server: Serving) -> None:
+    id = server.submit(png(), hold=1).json["id"]
+    known = f"Host: localhost\r\nX-Hat: 1\r\nAuthorization: Bearer {server.token}\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as line:
+        line.sendall(f"POST {JOBS}/{id}/move HTTP/1.1\r\n{known}Content-Length: 20\r\n\r\n{{".encode())
+        assert server.job(id)["held"]
+    assert server.ask("POST", f"{JOBS}/{id}/cancel").json["state"] == "cancelled"
+
+
+def test_head_tells_the_headers_and_ends(server: Serving) -> None:
+    id = server.submit(png()).json["id"]
+    server.wait(id)
+    for path in ("/", JOBS, f"{JOBS}/{id}/result", f"{JOBS}/zip?ids={id}", "/api/v1/events"):
+        known = f"Host: localhost\r\nAuthorization: Bearer {server.token}\r\nConnection: close\r\n"
+        answer = raw(server, f"HEAD {path} HTTP/1.1\r\n{known}\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 200"), path
+        assert answer.endswith(b"\r\n\r\n")
+
+
+def test_what_is_given_twice_is_refused(server: Serving) -> None:
+    known = {"Content-Length": str(len(png()))}
+    for query in ("scale=2&scale=3", "scale=2&name=a.png&name=b.png"):
+        answer = server.ask("POST", f"{JOBS}?{query}", png(), known)
+        assert answer.status == 422
+        assert "more than once" in answer.json["error"]
+
+
+def test_a_form_field_is_no_picture_and_is_told(server: Serving) -> None:
+    parts = [('name="scale"', b"3"), ('name="f"; filename="a.png"', png())]
+    body = b"".join(
+        f"--X\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + content + b"\r\n" for head, content in parts
+    )
+    answer = server.ask("POST", JOBS, body + b"--X--\r\n", {"Content-Type": "multipart/form-data; boundary=X"}, scale=2)
+    assert [job["name"] for job in answer.json["jobs"]] == ["a.png"]
+    assert [(one["name"], one["status"]) for one in answer.json["refused"]] == [("scale", 422)]
+    assert "address" in answer.json["refused"][0]["hint"]
+
+
 def test_two_host_headers_are_refused(server: Serving) -> None:
     answer = raw(server, b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
     assert answer.split()[1] in (b"421", b"400")

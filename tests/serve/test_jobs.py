@@ -238,6 +238,24 @@ def test_sizes_and_formats_are_as_asked_for(server: Serving) -> None:
             assert (image.format, image.size) == (kind, size)
 
 
+def test_two_devices_share_the_pictures_below_the_root(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    names = [f"{number}.png" for number in range(3)]
+    for number, name in enumerate(names):
+        (root / name).write_bytes(png(seed=number))
+    with Serving(tmp_path / "state", "--device", "cpu,cpu", "--threads", "1", "--root", str(root)) as server:
+        busy = server.submit(png(1500, 1500), tile=32).json["id"]
+        server.wait(busy, "running")
+        body = json.dumps({"paths": names, "scale": 2})
+        jobs = server.ask("POST", f"{JOBS}/from-root", body).json["jobs"]
+        assert {server.wait(job["id"], "done", "failed")["state"] for job in jobs} == {"done"}
+        assert server.ask("POST", f"{JOBS}/{busy}/cancel").status == 200  # it was running all the time
+        again = server.ask("POST", f"{JOBS}/{jobs[0]['id']}/retry").json["id"]
+        assert server.wait(again, "done", "failed")["notes"] == ["it is finished already"]
+    assert {size_of((root / f"{number}_x2.png").read_bytes()) for number in range(3)} == {(24, 18)}
+
+
 def test_health_needs_no_token_and_tells_no_secret(server: Serving) -> None:
     answer = server.ask("GET", "/api/v1/health", headers={"Authorization": ""})
     assert answer.json["status"] == "ok"

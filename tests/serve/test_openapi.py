@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support.serving import Serving, png
+
+from hatcli.image import extras
+from hatcli.serve.api import Api
+from hatcli.serve.events import Events
+from hatcli.serve.limits import Limits
+from hatcli.serve.models import Downloads
 
 
 def described(server: Serving) -> Any:
@@ -101,6 +108,18 @@ def test_every_answer_is_as_described(server: Serving) -> None:
     metrics = checked(server, "GET", "/api/v1/metrics").decode()
     assert all(line.startswith("#") or len(line.split()) == 2 for line in metrics.splitlines())
     assert 'hat_jobs{state="done"}' in metrics
+
+
+def test_formats_whose_library_is_missing_are_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk: Any = SimpleNamespace(limits=Limits(), root=None)
+    events = Events()
+    api = Api(desk, events, Downloads(events.publish), paused=lambda: None, stop=lambda: None)
+    monkeypatch.setattr(extras, "is_there", lambda format: format not in ("HEIF", "RAW"))
+    told = json.loads(bytes(api.limits(None).body))  # type: ignore[arg-type]
+    assert {"png", "jxl"} <= set(told["formats_in"])
+    assert not {"heif", "raw"} & {*told["formats_in"], *told["formats_out"]}
+    assert ".png" in told["suffixes"]
+    assert not {".heic", ".dng"} & set(told["suffixes"])
 
 
 def test_every_address_answers_and_no_other(server: Serving) -> None:

@@ -18,7 +18,7 @@ pytest.importorskip("starlette")
 
 from hatcli.serve.jobs import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job, Progress
 from hatcli.serve.limits import RefusedError
-from hatcli.serve.queue import Queue
+from hatcli.serve.queue import MOST_KILLS, Queue
 from hatcli.serve.state import new_id
 
 MOST = 6
@@ -221,14 +221,37 @@ def test_many_moves_before_the_same_job_keep_their_order(tmp_path: Path) -> None
     found.close()
 
 
-def test_jobs_below_the_root_wait_for_the_worker_that_does_them(tmp_path: Path) -> None:
+def test_a_job_that_kills_every_server_fails_in_the_end_and_can_be_tried_again(tmp_path: Path) -> None:
     found = queue(tmp_path)
-    below = Job(new_id(), "upscale", "a.png", QUEUED, 0.0, {}, 1, 1.0, source="/x", target="/y")
-    found.submit(below)
-    assert found.take(seconds=0, with_root=False) is None
-    taken = found.take(seconds=0)
-    assert taken is not None
-    assert taken.id == below.id
+    id = found.submit(fresh()).id
+    for _ in range(MOST_KILLS):
+        assert found.take(seconds=0) is not None
+        found.close()
+        found = queue(tmp_path)
+        found.recover()
+    assert found.take(seconds=0) is None
+    job = found.get(id)
+    assert job is not None
+    assert job.state == FAILED
+    assert job.attempts == MOST_KILLS
+    assert "killed" in (job.error or "")
+    assert job.hint
+    assert found.retry(id).kills == 0
+    found.close()
+
+
+def test_a_queue_of_an_older_hat_is_taken_over(tmp_path: Path) -> None:
+    found = queue(tmp_path)
+    id = found.submit(fresh()).id
+    found.close()
+    with sqlite3.connect(tmp_path / "queue.sqlite") as database:
+        for name in ("kills", "exit_code"):
+            database.execute(f"ALTER TABLE jobs1 DROP COLUMN {name}")
+    database.close()
+    found = queue(tmp_path)
+    job = found.take(seconds=0)
+    assert job is not None
+    assert (job.id, job.kills, job.exit_code) == (id, 0, None)
     found.close()
 
 

@@ -20,7 +20,7 @@ from hatcli.serve.state import State, new_id
 from hatcli.serve.supervisor import Supervisor
 
 WORKER = """
-import json, sys, time
+import json, os, signal, sys, time
 def say(**fields):
     print(json.dumps(fields), flush=True)
 say(event="ready", device="fake", precision="fp32", why="for a test")
@@ -33,6 +33,8 @@ for line in sys.stdin:
         time.sleep(1000)
     elif name == "crash":
         sys.exit(3)
+    elif name == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
     elif name == "babble":
         print("{not json", flush=True)
         time.sleep(1000)
@@ -83,13 +85,23 @@ def place(tmp_path: Path) -> Iterator[Place]:
     found.state.close()
 
 
-@pytest.mark.parametrize(("name", "said"), [("hang", "silent"), ("crash", "crashed twice"), ("babble", "twice")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("hang", "silent"),
+        ("crash", "crashed 2 times (code 3)"),
+        ("babble", "crashed 2 times"),
+        ("killed", "killed 5 times"),
+    ],
+)
 def test_a_worker_that_fails_over_a_job_costs_that_job_alone(place: Place, name: str, said: str) -> None:
     bad, good = place.submit(name), place.submit("good")
     failed = place.wait(bad, FAILED, DONE)
     assert failed.state == FAILED
     assert said in (failed.error or "")
     assert failed.hint
+    assert failed.exit_code == 1
+    assert failed.attempts <= 5
     done = place.wait(good, DONE, FAILED)
     assert done.state == DONE
     assert done.attempts == 1

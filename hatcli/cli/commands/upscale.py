@@ -115,7 +115,7 @@ def upscale(
             bars = opened.enter_context(console.bars(len(batch.jobs)))
             views = [People(console, bars), *lines]
             events = remote.events(batch, asked) if remote.server else session.run(batch) if session else None
-            code = show_run(batch, views, events) if events else run(batch, views, context.meta[ARGUMENTS])
+            code = show_run(batch, views, events) if events else run(batch, views, context)
     if code:
         raise typer.Exit(code)
 
@@ -131,7 +131,7 @@ def make_ready(batch: Batch, opened: ExitStack, files: Files, session: Session |
     return batches.make_ready(batch, opened, ignore_free_space=files.ignore_free_space)
 
 
-def run(batch: Batch, views: list[View], arguments: list[str]) -> int:
+def run(batch: Batch, views: list[View], context: typer.Context) -> int:
     """Run here, or on several devices, and show it; the exit code."""
     from hatcli.cli.views.runs import show_run
 
@@ -139,7 +139,7 @@ def run(batch: Batch, views: list[View], arguments: list[str]) -> int:
         return show_run(batch, views)
     from hatcli.cli.shared.device_processes import run_on
 
-    return show_run(batch, views, run_on(batch.devices, batch, arguments))
+    return show_run(batch, views, run_on(batch.devices, batch, context.meta[ARGUMENTS]))
 
 
 def tell_found(found: Found, console: Console) -> None:

@@ -4,15 +4,20 @@ import { ask, at, isolated, say } from "./dom.js";
 import { Row } from "./row.js";
 import * as words from "./words.js";
 
+const FOLDED = 10, MANY = 12;  // rows shown of a list that is longer than MANY, until all of them are asked for
+
 export class Queue {
   constructor(store, settings, look) {
-    this.store = store; this.settings = settings; this.rows = new Map(); this.pending = false; this.onTrouble = () => {};
+    this.store = store; this.settings = settings; this.rows = new Map(); this.unfolded = new Set(); this.pending = false; this.onTrouble = () => {};
     this.acts = { look, start: job => this.start([job]), cancel: job => this.cancel(job), retry: job => this.retry(job), remove: job => this.remove([job]), becomes: (width, height) => settings.becomes(width, height) };
     store.listen((job, old) => this.heard(job, old));
     at("start").onclick = () => this.start(store.held());
     at("removeHeld").onclick = () => this.remove(store.held()); at("removeEnded").onclick = () => this.remove(store.ended());
     at("cancelAll").onclick = async () => { if (await ask(`Cancel ${words.count(store.queue().length, "picture")}?`, "Cancel them")) for (const job of store.queue().reverse()) this.cancel(job, false); };
-    for (const id of ["held", "queue", "ended"]) { at(id).addEventListener("keydown", event => this.key(event)); at(id).addEventListener("pointerdown", event => this.drag(event)); }
+    for (const id of ["held", "queue", "ended"]) {
+      at(id).addEventListener("keydown", event => this.key(event)); at(id).addEventListener("pointerdown", event => this.drag(event));
+      at(`${id}Rest`).onclick = () => this.unfold(id);
+    }
   }
 
   heard(job, old) {
@@ -33,26 +38,31 @@ export class Queue {
     const { store } = this, held = store.held(), queue = store.queue(), ended = store.ended(), done = ended.filter(job => job.state === "done");
     if (this.dragging) return;
     const focused = document.activeElement;
-    this.fill("held", held); this.fill("queue", queue); this.fill("ended", ended);
-    const known = new Set([...held, ...queue, ...ended].map(job => job.id));
-    for (const [id, row] of this.rows) if (!known.has(id)) { this.leave(row); this.rows.delete(id); }
+    const shown = new Set([...this.fill("held", held), ...this.fill("queue", queue), ...this.fill("ended", ended)]), all = held.length + queue.length + ended.length;
+    for (const [id, row] of this.rows) if (!shown.has(id)) { this.leave(row); this.rows.delete(id); }
     if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
     at("heldTitle").textContent = `Ready (${held.length})`; at("queueTitle").textContent = `In the queue (${queue.length})`; at("endedTitle").textContent = `Finished (${ended.length})`;
     at("zip").href = zip(); at("zip").hidden = done.length < 2;
     at("start").disabled = !held.length; at("start").textContent = held.length ? `Enlarge ${words.count(held.length, "picture")}` : "Enlarge";
-    at("tryModels").disabled = !known.size;
-    document.body.classList.toggle("filled", known.size > 0 || at("arriving").children.length > 0);
+    at("tryModels").disabled = !all;
+    document.body.classList.toggle("filled", all > 0 || at("arriving").children.length > 0);
     this.overall(queue, done.length);
   }
   resized() { for (const job of this.store.held()) this.rows.get(job.id)?.update(job); }
-  fill(id, jobs) {
-    const list = at(id);
+  fill(id, all) {  // the ids of those it shows
+    const list = at(id), jobs = all.length > MANY && !this.unfolded.has(id) ? all.slice(0, FOLDED) : all;
     jobs.forEach((job, index) => {
       let row = this.rows.get(job.id);
       if (!row) this.rows.set(job.id, (row = new Row(job, this.acts)));
       if (list.children[index] !== row.element) list.insertBefore(row.element, list.children[index] || null);
     });
     at(`${id}Group`).hidden = !jobs.length;
+    at(`${id}Rest`).hidden = jobs.length === all.length; at(`${id}Rest`).textContent = `Show all ${all.length}`;
+    return jobs.map(job => job.id);
+  }
+  unfold(id) {  // the focus goes to the first row that was hidden
+    const { length } = at(id).children;
+    this.unfolded.add(id); this.draw(); at(id).children[length]?.querySelector(".thumb").focus();
   }
   leave(row) {  // the focus goes to a neighbour, not to nowhere
     if (row.element.contains(document.activeElement)) (row.element.nextElementSibling || row.element.previousElementSibling)?.querySelector("button:not([hidden]):not([disabled])")?.focus();
@@ -146,11 +156,12 @@ function remaining(queue, ended) {
   const pace = new Map(), kind = job => `${job.parameters?.model}/${job.parameters?.tta}/${job.parameters?.precision}`;
   for (const job of ended) if (job.state === "done" && job.seconds && job.width && !pace.has(kind(job))) pace.set(kind(job), job.seconds / (job.width * job.height));
   for (const job of queue) if (job.state === "running" && job.done > 0.05 && job.started && job.width && !pace.has(kind(job))) pace.set(kind(job), (Date.now() / 1000 - job.started) / job.done / (job.width * job.height));
-  let seconds = 0;
+  let seconds = 0, longest = 0, sideBySide = 0;  // as many as there are devices
   for (const job of queue) {
-    if (job.state === "running" && job.seconds_left !== null) seconds += job.seconds_left;
+    if (job.state === "running") sideBySide++;
+    if (job.state === "running" && job.seconds_left !== null) { seconds += job.seconds_left; longest = Math.max(longest, job.seconds_left); }
     else if (pace.has(kind(job)) && job.width) seconds += pace.get(kind(job)) * job.width * job.height * (1 - (job.done || 0));
     else return null;
   }
-  return queue.length ? seconds : null;
+  return queue.length ? Math.max(longest, seconds / Math.max(1, sideBySide)) : null;
 }

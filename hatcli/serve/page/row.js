@@ -8,7 +8,7 @@ export class Row {
     this.acts = acts; this.label = isolated(job.name);
     this.grip = button("grip", `Move ${this.label}: Alt and arrows, or drag`, null, { cls: "grip" });
     this.thumb = make("button", { type: "button", class: "thumb", onclick: () => acts.look(this.job) }, icon("picture"));
-    this.title = make("p", { class: "name" }, named(job.name));
+    this.title = make("p", { class: "name", dir: "auto", title: this.label }, named(job.name));
     this.facts = make("p", { class: "facts" }); this.note = make("p", { class: "note" });
     this.bar = make("progress", { max: 1, "aria-label": `Progress of ${this.label}` });
     this.buttons = make("div", { class: "acts" });
@@ -30,8 +30,7 @@ export class Row {
   }
 
   picture(job, old) {
-    const when = job.state === "done" ? "Compare before and after" : "Look at";
-    set(this.thumb, { "aria-label": `${when}: ${this.label}`, title: when, disabled: !job.source_width });
+    set(this.thumb, { "aria-label": `Look at: ${this.label}`, title: job.state === "done" ? "Before and after" : "Look at it", disabled: !job.source_width });
     if (this.image || !job.source_width || (old && old.source_width && old.state === job.state)) return;
     const image = make("img", { alt: "", decoding: "async", src: address(job.id, "thumbnail") });
     image.onload = () => { this.image = image; this.thumb.replaceChildren(image); };
@@ -54,6 +53,7 @@ export class Row {
     else if (job.state === "queued" || job.state === "running") add("end", "cancel", "Cancel", acts.cancel);
     else {
       if (job.state === "done") {
+        made.push(make("button", { type: "button", class: "compare", "aria-label": `Compare before and after: ${label}`, "data-act": "compare", onclick: () => acts.look(this.job) }, "Compare"));
         made.push(make("a", { class: "choose", href: address(job.id, "result"), download: "", "aria-label": `Download ${isolated(job.output || job.name)}`, title: "Download", "data-act": "take" }, icon("take")));
       }
       add("again", "again", job.state === "done" ? "Enlarge again as set now:" : "Try again:", acts.retry);
@@ -66,7 +66,7 @@ export class Row {
 
 function facts(job, before, after) {
   const said = [];
-  if (before && after && job.state !== "cancelled") said.push(make("span", { class: "sizes" }, make("span", {}, before), make("span", { "aria-label": "becomes", role: "img" }, " → "), make("b", {}, after)));
+  if (before && after && !["cancelled", "failed"].includes(job.state)) said.push(make("span", { class: "sizes" }, make("span", {}, before), make("span", { "aria-label": "becomes", role: "img" }, " → "), make("b", {}, after)));
   else if (before) said.push(before);
   const model = job.model || job.parameters?.model;
   if (model && !job.held) said.push(words.model(model));
