@@ -247,7 +247,7 @@ def test_a_disk_that_fills_up_costs_a_line_with_the_films_name_and_can_be_resume
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGINT")
 def test_ctrl_c_ends_in_a_line_and_the_same_command_goes_on(tmp_path: Path, weights: Path) -> None:
-    source = film(tmp_path / "a.mkv", rate="4", frames=150)
+    source = film(tmp_path / "a.mkv", rate="4", frames=200, size="64x48")
     words = [sys.executable, "-m", "hatcli", "upscale", str(source), "-o", str(tmp_path / "b.mkv"), "-n", str(weights),
              "--scale", "2"]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -264,7 +264,7 @@ def test_ctrl_c_ends_in_a_line_and_the_same_command_goes_on(tmp_path: Path, weig
     assert not (tmp_path / "b.mkv").exists()
     again = subprocess.run(words, env=environment, capture_output=True, check=False)
     assert again.returncode == 0, again.stderr
-    assert len(times(tmp_path / "b.mkv")) == 150
+    assert len(times(tmp_path / "b.mkv")) == 200
 
 
 def test_a_segment_that_is_cut_off_or_of_another_film_is_made_again(tmp_path: Path) -> None:
