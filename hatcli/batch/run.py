@@ -47,13 +47,14 @@ def run(
         try:
             reader_done = reader.submit(intake.read_all, intake.read_stdin())
             yield from noted(until_failure(_enlarge_all(intake, upscaler, writers), plan), intake.journals)
+            writers.accepted()
             intake.queue.stop()
-            yield from noted(writers.finished(all_of_them=True), intake.journals)
+            yield from noted(writers.last(), intake.journals)
         except GeneratorExit:
             raise
         except BaseException:
             intake.queue.stop()
-            yield from noted(writers.finished(all_of_them=True), intake.journals)
+            yield from noted(writers.last(), intake.journals)
             raise
         finally:
             intake.queue.stop()
@@ -61,10 +62,11 @@ def run(
         reader_done.result()  # a bug in the reader's thread must not pass for the end of the jobs
 
 
-def deliver(events: Generator[Event, None, None], tell: Callable[[Event], None]) -> None:
+def deliver(events: Generator[Event, None, None], tell: Callable[[Event], object]) -> None:
     """Tell every event of a run.
 
-    An exception on the way, such as Ctrl-C, ends the run; what was finished by then is told before it is raised again.
+    An exception on the way, such as Ctrl-C, ends the run; what was finished by then is told before it is raised again. The
+    outcome that was told last may come twice then, as nobody knows whether it had arrived: the same object.
     """
     try:
         for event in events:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -21,7 +26,7 @@ from hatcli.batch import enlarging, intake, writers, writing
 from hatcli.batch import run as running
 from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.inputs import InputFile
-from hatcli.batch.outcomes import Advanced, Event, Outcome, Started, Writing
+from hatcli.batch.outcomes import Advanced, Event, Outcome, Started, Tally, Writing
 from hatcli.batch.plan import Job, Plan
 from hatcli.errors import InputError, MemoryLimitError
 from hatcli.image import decode
@@ -349,3 +354,50 @@ def test_a_streamed_result_that_cannot_be_written_stops_the_network(
     )
     assert [type(outcome.error).__name__ for outcome in ended] == ["OutputError"]
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+class InterruptedAt:
+    """Raises KeyboardInterrupt once, at the given place of a run: a line, or the end of a thread pool's `submit`.
+
+    (Not at any line of a thread pool: it would keep its lock.)
+    """
+
+    def __init__(self, place: int) -> None:
+        self.left, self.before = place, sys.gettrace()
+
+    def __enter__(self) -> InterruptedAt:
+        sys.settrace(self._called)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self.before)
+
+    def _called(self, frame: FrameType, event: str, argument: object) -> Any:
+        code = frame.f_code
+        if code.co_filename in (running.__file__, writers.__file__):
+            return partial(self._reached, "line")
+        return partial(self._reached, "return") if code is ThreadPoolExecutor.submit.__code__ else None
+
+    def _reached(self, awaited: str, frame: FrameType, event: str, argument: object) -> Any:
+        if event == awaited:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return partial(self._reached, awaited)
+
+
+def test_an_interruption_at_any_line_leaves_no_result_untold(tmp_path: Path, upscaler: Upscaler) -> None:
+    jobs, place, ended = jobs_in(tmp_path, 2), 0, 0
+    while not ended:
+        place += 5
+        told, tally = list[Event](), Tally()
+        with InterruptedAt(place) as interruption, suppress(KeyboardInterrupt):
+            running.deliver(running.run(jobs, upscaler, PLAN), lambda event: tally.add(event) and told.append(event))
+        names = [str(outcome.job.output) for outcome in outcomes(iter(told))]
+        assert tally.counts["done"] == len(names)
+        left = list((tmp_path / "out").glob("*"))
+        assert sorted(names) == sorted(str(path) for path in left), place
+        for path in left:
+            path.unlink()
+        ended = interruption.left > 0
+    assert place > 150

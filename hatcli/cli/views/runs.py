@@ -121,9 +121,9 @@ def _begin(batch: Batch, tally: Tally, views: Sequence[View]) -> None:
 
 
 def _tell(event: Event | Foresight, tally: Tally, views: Sequence[View]) -> None:
-    tally.add(event)
-    for view in views:
-        view.tell(event)
+    if tally.add(event):
+        for view in views:
+            view.tell(event)
 
 
 def _beginning(batch: Batch) -> Beginning:
