@@ -65,8 +65,8 @@ def run(
 def deliver(events: Generator[Event, None, None], tell: Callable[[Event], object]) -> None:
     """Tell every event of a run.
 
-    An exception on the way, such as Ctrl-C, ends the run; what was finished by then is told before it is raised again. The
-    outcome that was told last may come twice then, as nobody knows whether it had arrived: the same object.
+    An exception on the way, such as Ctrl-C, ends the run; what was finished by then is told before it is raised again.
+    The outcome that was told last may come twice then, as nobody knows whether it had arrived: the same object.
     """
     try:
         for event in events:

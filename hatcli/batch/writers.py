@@ -41,8 +41,8 @@ class Made:
 class Writers:
     """Results on their way to files: how many bytes wait, and which are done.
 
-    A signal may end `add` or `finished` anywhere, and what has got its file must still be told: so it is the writing thread,
-    which no signal reaches, that puts an outcome where it is found, and it stays there until whoever got it asks for more.
+    A signal may end `add` or `finished` anywhere, and what has got its file must still be told. So the writing thread,
+    which no signal reaches, puts an outcome where it is found, and there it stays until whoever got it asks for more.
 
     Args:
         threads: that write; the caller ends them.

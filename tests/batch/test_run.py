@@ -386,18 +386,27 @@ class InterruptedAt:
         return partial(self._reached, awaited)
 
 
+def told_until(place: int, jobs: list[Job], upscaler: Upscaler) -> tuple[list[Outcome], Tally, bool]:
+    """What a run tells that is interrupted at this place, and whether it ended before."""
+    told, tally = list[Event](), Tally()
+
+    def tell(event: Event) -> None:
+        if tally.add(event):
+            told.append(event)
+
+    with InterruptedAt(place) as interruption, suppress(KeyboardInterrupt):
+        running.deliver(running.run(jobs, upscaler, PLAN), tell)
+    return outcomes(iter(told)), tally, interruption.left > 0
+
+
 def test_an_interruption_at_any_line_leaves_no_result_untold(tmp_path: Path, upscaler: Upscaler) -> None:
-    jobs, place, ended = jobs_in(tmp_path, 2), 0, 0
-    while not ended:
+    jobs, place, is_over = jobs_in(tmp_path, 2), 0, False
+    while not is_over:
         place += 5
-        told, tally = list[Event](), Tally()
-        with InterruptedAt(place) as interruption, suppress(KeyboardInterrupt):
-            running.deliver(running.run(jobs, upscaler, PLAN), lambda event: tally.add(event) and told.append(event))
-        names = [str(outcome.job.output) for outcome in outcomes(iter(told))]
-        assert tally.counts["done"] == len(names)
+        told, tally, is_over = told_until(place, jobs, upscaler)
         left = list((tmp_path / "out").glob("*"))
-        assert sorted(names) == sorted(str(path) for path in left), place
+        assert sorted(str(outcome.job.output) for outcome in told) == sorted(str(path) for path in left), place
+        assert tally.counts["done"] == len(left)
         for path in left:
             path.unlink()
-        ended = interruption.left > 0
     assert place > 150
