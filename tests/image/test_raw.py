@@ -14,9 +14,10 @@ from support.raws import dng
 from support.readers import exiftool_tags
 
 from hatcli.errors import InputError
-from hatcli.image import decode, encode, tone
-from hatcli.image.codecs import raw
+from hatcli.image import decode, encode, formats, ifd, tone
+from hatcli.image.codecs import boxes, raw, raw_directories
 from hatcli.image.options import RAW_PROFILES, DecodeOptions
+from hatcli.image.picture import Picture
 
 pytest.importorskip("rawpy")
 
@@ -66,6 +67,29 @@ def test_exif_goes_through(tmp_path: Path) -> None:
     assert tags.get("Orientation", 1) == 1
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_exif_of_canons_boxes_becomes_one_block(tmp_path: Path, order: str) -> None:
+    def part(*fields: ifd.Entry, order: str = "<") -> bytes:
+        start = b"II*\0\x08\0\0\0" if order == "<" else b"MM\0*\0\0\0\x08"
+        return start + ifd.layout(fields, at=8, order=order)
+
+    make = part(ifd.Entry(0x010F, ifd.ASCII, 6, b"Canon\0"), ifd.numbers(0x0112, ifd.SHORT, 6, order="<"))
+    details = part(ifd.numbers(0x8827, ifd.SHORT, 400, order=order), order=order)
+    position = part(ifd.Entry(0x0001, ifd.ASCII, 2, b"N\0"))
+    inside = b"".join(
+        boxes.box(kind, body) for kind, body in ((b"CMT1", make), (b"CMT2", details), (b"CMT4", position))
+    )
+    data = boxes.box(b"ftyp", b"crx \0\0\0\1crx isom") + boxes.box(b"moov", boxes.box(b"uuid", bytes(16) + inside))
+    read = raw.RawReader(data, "RAW", 64, 48, "srgb").beside()
+    assert read.exif is not None
+    encode.write(Picture(ramp(), exif=read.exif), tmp_path / "a.jpg", overwrite=False)
+    tags = exiftool_tags(tmp_path / "a.jpg")
+    assert (tags["Make"], tags["ISO"], tags["GPSLatitudeRef"]) == ("Canon", 400, "N")
+    assert "Orientation" not in tags or tags["Orientation"] == 1
+    damaged = data.replace(b"CMT1" + b"II*\0", b"CMT1" + b"IIx\0")
+    assert raw.RawReader(damaged, "RAW", 64, 48, "srgb").beside().exif is None
+
+
 @pytest.mark.parametrize("profile", RAW_PROFILES)
 def test_every_profile_says_the_colours_it_is_for(profile: str) -> None:
     read = decode.decode(dng(scene()), options=DecodeOptions(raw_profile=profile))
@@ -87,14 +111,57 @@ def test_every_profile_says_the_colours_it_is_for(profile: str) -> None:
 
 
 def test_a_tiff_is_no_raw_file() -> None:
-    assert not raw.is_raw(saved(ramp(), "TIFF"))
-    assert not raw.is_raw(saved(ramp(), "TIFF", compression="tiff_lzw"))
+    assert not raw_directories.is_raw(saved(ramp(), "TIFF"))
+    assert not raw_directories.is_raw(saved(ramp(), "TIFF", compression="tiff_lzw"))
     named = {256: (2,), 257: (2,), 258: (8,), 262: (1,), 271: (1,), 277: (1,), 278: (2,)}
-    assert not raw.is_raw(tiff_file([bytes(4)], named))
-    assert raw.is_raw(tiff_file([bytes(4)], {**named, 50706: (1,)}))
-    assert raw.is_raw(tiff_file([bytes(4)], {**named, 259: (34713,)})), "Nikon's compression"
-    assert raw.is_raw(tiff_file([bytes(4)], {**named, 262: (32803,)})), "a mosaic"
-    assert raw.is_raw(b"II*\0\x10\0\0\0CR\x02\0" + bytes(40)), "Canon's mark"
+    assert not raw_directories.is_raw(tiff_file([bytes(4)], named))
+    assert raw_directories.is_raw(tiff_file([bytes(4)], {**named, 50706: (1,)}))
+    assert raw_directories.is_raw(tiff_file([bytes(4)], {**named, 259: (34713,)})), "Nikon's compression"
+    assert raw_directories.is_raw(tiff_file([bytes(4)], {**named, 262: (32803,)})), "a mosaic"
+    assert raw_directories.is_raw(b"II*\0\x10\0\0\0CR\x02\0" + bytes(40)), "Canon's mark"
+
+
+def test_a_file_by_phase_one_is_not_its_thumbnail() -> None:
+    thumbnail = tiff_file(
+        [bytes(12)], {256: (2,), 257: (2,), 258: (8, 8, 8), 262: (2,), 271: (1,), 277: (3,), 278: (2,)}
+    )
+    assert not raw_directories.is_raw(thumbnail)
+    for order, mark in ((b"II*\0", b"IIIICwaR"), (b"MM\0*", b"MMMMRaw\0")):
+        assert raw_directories.is_raw(order + b"\x10\0\0\0" + mark + bytes(40))
+
+
+def test_a_tiff_with_a_cameras_ending_is_not_its_thumbnail() -> None:
+    thumbnail = saved(ramp(), "TIFF")
+    assert decode.decode(thumbnail, name="a.tif").format == "TIFF"
+    with pytest.raises(InputError, match="camera raw file of a kind that cannot be developed"):
+        decode.decode(thumbnail, name="a.3FR")
+
+
+@pytest.mark.parametrize("share", [0.6, 0.75, 0.99])
+def test_a_file_without_all_its_samples_is_cut_off_and_not_black(share: float) -> None:
+    data = dng(scene(), samples_last=True)
+    assert np.array_equal(decode.decode(data).pixels, decode.decode(dng(scene())).pixels)
+    for read in (decode.decode, decode.describe):
+        with pytest.raises(InputError, match="the file is cut off"):
+            read(data[: int(len(data) * share)])
+
+
+def test_a_file_whose_samples_could_not_be_unpacked_is_damaged_and_not_black() -> None:
+    with pytest.raises(InputError, match="it holds no picture"):
+        decode.decode(dng(np.zeros((48, 64, 3))))
+
+
+def test_what_libraw_finds_damaged_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    rawpy = pytest.importorskip("rawpy")
+    for error, said in ((rawpy.LibRawDataError, "damaged camera raw"), (rawpy.LibRawIOError, "the file is cut off")):
+
+        def fail(*_: object, error: type[Exception] = error, **__: object) -> None:
+            raise error("Data error or unsupported file format")
+
+        reader = raw.RawReader(dng(scene()), "RAW", 64, 48, "srgb")
+        monkeypatch.setattr(rawpy, "imread", fail)
+        with pytest.raises(formats.DamageError, match=said):
+            reader.unpack()
 
 
 @pytest.mark.parametrize("start", [b"IIRO\x08\0\0\0", b"IIU\0\x18\0\0\0", b"FUJIFILMCCD-RAW ", b"FOVb", b"\0MRM"])

@@ -76,7 +76,7 @@ def upscale(
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
         found = files.find(naming, look=seeing.look, is_film=films.is_film)
         session = joined(cluster, running, console, opened)
-        film.check_here(found, files.output, elsewhere=session is not None or bool(remote.server))
+        film.check_here(found, files, elsewhere=session is not None or bool(remote.server))
         choices = [session.choice(running.asked_precision, here=course.dry_run)] if session else running.choices()
         named = AUTO if remote.server else model  # the server has it, and knows it by name
         factors = [] if named == AUTO else wanted_factors(plan.target, found, seeing.look)
