@@ -72,7 +72,8 @@ def upscale(
         from hatcli.upscaling.upscaler import Upscaler
 
         films, seeing = film.beside(decoder, max_pixels=content.max_pixels())
-        plan, naming = plan_of(files, size, content, course, films), files.naming(film.suffix(files.suffix))
+        plan = remote.planned(plan_of(files, size, content, course, films), asked)
+        naming = files.naming(film.suffix(files.suffix))
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
         found = files.find(naming, look=seeing.look, is_film=films.is_film)
         session = joined(cluster, running, console, opened)
@@ -126,7 +127,7 @@ def make_ready(batch: Batch, opened: ExitStack, files: Files, session: Session |
 
     if session is not None:
         session.check(batch)
-    if batch.devices:
+    if len(batch.devices) > 1:
         return batches.check_ready(batch, ignore_free_space=files.ignore_free_space)
     return batches.make_ready(batch, opened, ignore_free_space=files.ignore_free_space)
 
