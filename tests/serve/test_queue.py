@@ -16,10 +16,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 pytest.importorskip("starlette")
 
+from hatcli.serve.desk import Desk
 from hatcli.serve.jobs import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job, Progress
-from hatcli.serve.limits import RefusedError
+from hatcli.serve.limits import Limits, RefusedError, disk_full
 from hatcli.serve.queue import MOST_KILLS, Queue
-from hatcli.serve.state import new_id
+from hatcli.serve.state import State, new_id
 
 MOST = 6
 
@@ -271,6 +272,40 @@ def test_a_full_disk_refuses_and_leaves_the_queue_as_it_was(tmp_path: Path) -> N
     with sqlite3.connect(tmp_path / "queue.sqlite") as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     database.close()
+
+
+class FullUntil(Queue):
+    """A queue on a disk that is full as long as there is a certain folder."""
+
+    folder = Path()
+
+    def remove(self, id: str) -> None:
+        if self.folder.exists():
+            raise disk_full()
+        super().remove(id)
+
+
+def test_jobs_can_be_removed_from_a_disk_that_is_full(tmp_path: Path) -> None:
+    state = State(tmp_path / "state")
+    found = FullUntil(state.database, max_jobs=10)
+    looks: Any = None
+    desk = Desk(state, found, Limits(), looks, looks)
+    ids = [found.submit(fresh()).id for _ in range(2)]
+    job = found.take(seconds=0)
+    assert job is not None
+    found.end(job, DONE)
+    for id in ids:
+        found.folder = state.folder_of(id)
+        (found.folder / "source").write_bytes(b"x")
+    with pytest.raises(RefusedError):
+        desk.remove(ids[1])  # it waits
+    assert (found.folder / "source").exists()
+    found.folder = state.folder_of(ids[0])
+    desk.remove(ids[0])
+    assert [job.id for job in found.jobs()] == [ids[1]]
+    assert not found.folder.exists()
+    found.close()
+    state.close()
 
 
 def test_each_change_is_told_with_the_whole_job(tmp_path: Path) -> None:
