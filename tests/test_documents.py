@@ -28,6 +28,7 @@ STORE, CARDS, RUN = "needs a store", "needs two cards", "needs a run before"
 ELSEWHERE = {  # lines that are parsed and not run, with the reason
     "hat serve": "runs until it is stopped",
     "hat upscale s3://bucket/in/ -r -o s3://bucket/out/ --scale 2": STORE,
+    "hat upscale s3://bucket/in/ -r -o s3://bucket/out/ --scale 2 --ray auto": STORE,
     "hat upscale s3://bucket/in/ scans/ -r -o large/ --scale 2 --shard 3/16": STORE,
     "hat upscale https://example.org/photo.png -o photo_x4.png": STORE,
     "hat status s3://bucket/out/": STORE,

@@ -136,7 +136,14 @@ def check_ready(batch: Batch, *, ignore_free_space: bool = False) -> list[str]:
 
     checks.check_targets(batch.jobs)
     waiting = to_do(batch.jobs, plan, batch.journals)
-    return check_room(waiting, plan, look=batch.decoder.look, decide=decided, ignore=ignore_free_space)
+
+    def film_bytes(job: Job) -> tuple[int, int]:
+        assert plan.films is not None, "films are jobs only where somebody enlarges them"
+        return plan.films.bytes_of(job, batch.upscaler, plan)
+
+    return check_room(
+        waiting, plan, look=batch.decoder.look, decide=decided, film_bytes=film_bytes, ignore=ignore_free_space
+    )
 
 
 def make_ready(batch: Batch, opened: ExitStack, *, ignore_free_space: bool = False) -> list[str]:

@@ -57,6 +57,12 @@ class BoundedQueue(Generic[T]):
         return self._stopped
 
     @property
+    def is_empty(self) -> bool:
+        """Whether an item is still to come, and whoever takes one now has to wait for it."""
+        with self._changed:
+            return not (self._items or self._finished or self._stopped)
+
+    @property
     def is_finished(self) -> bool:
         """Whether everything was put, and nobody stopped taking."""
         return self._finished and not self._stopped
@@ -64,11 +70,31 @@ class BoundedQueue(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         while True:
             with self._changed:
-                while not (self._items or self._finished or self._stopped):
-                    self._changed.wait(_TURN)
-                if not self._items:
+                if not self._wait():
                     return
-                item, size = self._items.popleft()
-                self._bytes -= size
-                self._changed.notify_all()
+                item = self._pop()
             yield item
+
+    def kept(self) -> Iterator[T]:
+        """The same, but an item stays in the queue until the next one is wanted: whoever fails over it has it again."""
+        while True:
+            with self._changed:
+                if not self._wait():
+                    return
+                entry = self._items[0]
+            yield entry[0]
+            with self._changed:
+                if self._items and self._items[0] is entry:
+                    self._pop()
+
+    def _wait(self) -> bool:
+        """Wait for an item; whether there is one."""
+        while not (self._items or self._finished or self._stopped):
+            self._changed.wait(_TURN)
+        return bool(self._items)
+
+    def _pop(self) -> T:
+        item, size = self._items.popleft()
+        self._bytes -= size
+        self._changed.notify_all()
+        return item

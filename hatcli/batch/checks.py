@@ -158,7 +158,20 @@ def refuse_existing(jobs: list[Job], plan: Plan, journals: dict[Path, Journal]) 
         UsageError: naming the first of them.
         OutputError: naming a link, a device or a folder.
     """
-    existing: list[tuple[Path, str]] = []
+    existing = _existing(jobs, plan, journals)
+    if existing:
+        for journal in journals.values():  # another run may have made them a moment ago
+            journal.look_again()
+        existing = _existing([job for job, _ in existing], plan, journals)
+    if existing:
+        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
+        job, why = existing[0]
+        raise UsageError(f"{job.output} {why}{more}", hint="add --overwrite or --skip-existing")
+
+
+def _existing(jobs: list[Job], plan: Plan, journals: dict[Path, Journal]) -> list[tuple[Job, str]]:
+    """Jobs whose results' names are taken, and by what."""
+    existing: list[tuple[Job, str]] = []
     for job in jobs:
         if job.output is None or not os.path.lexists(job.output):
             continue
@@ -168,10 +181,7 @@ def refuse_existing(jobs: list[Job], plan: Plan, journals: dict[Path, Journal]) 
             continue
         journal = journals.get(job.root) if job.root is not None else None
         if journal is None or not journal.knows(job.output):
-            existing.append((job.output, "exists already"))
+            existing.append((job, "exists already"))
         elif not journal.has_made(job.output):
-            existing.append((job.output, "was changed since hat made it"))
-    if existing:
-        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
-        output, why = existing[0]
-        raise UsageError(f"{output} {why}{more}", hint="add --overwrite or --skip-existing")
+            existing.append((job, "was changed since hat made it"))
+    return existing

@@ -43,6 +43,13 @@ class Films(Protocol):
             HatError: it cannot be read, enlarged or written.
         """
 
+    def bytes_of(self, job: Job, upscaler: Upscaler, plan: Plan) -> tuple[int, int]:
+        """What a film takes on the disk at least, and about, while it is made.
+
+        Raises:
+            HatError: it cannot be read.
+        """
+
     def foresee(self, job: Job, upscaler: Upscaler, plan: Plan) -> Foresight:
         """What would become of a film.
 

@@ -49,6 +49,7 @@ def plan_jobs(
         if plan.films is not None and plan.has_film(jobs[0]):
             plan.films.check_output(path)
         elif plan.format is None:
+            _check_streamed(jobs[0], path, plan)
             check_ending(path)
     else:
         outputs = _Outputs(path, naming, plan, upscaler, look)
@@ -58,6 +59,12 @@ def plan_jobs(
         ]
     checks.check_outputs(jobs)
     return jobs
+
+
+def _check_streamed(job: Job, path: Path, plan: Plan) -> None:
+    """Refuse a film from stdin."""
+    if job.source.path is None and plan.films is not None and plan.films.is_film(path):
+        raise UsageError("films are read from files, not from stdin", hint="write it to a file first")
 
 
 _SEPARATORS = tuple({"/", os.sep, os.altsep or "/"})

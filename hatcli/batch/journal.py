@@ -73,6 +73,11 @@ class Journal(Records):
         self._lock = threading.Lock()
         super().__init__(root)
 
+    @property
+    def run(self) -> str:
+        """The digest of the way in which results are made now."""
+        return self._run
+
     def open(self) -> None:
         """Make ready to record; what other runs may have recorded meanwhile is read again.
 

@@ -50,6 +50,10 @@ class Records:
         self._runs: set[str] = set()
         self._read()
 
+    def look_again(self) -> None:
+        """Read once more what other runs may have written meanwhile."""
+        self._read()
+
     def _read(self) -> None:
         for kept in (self._lines, self._earlier, self._unmade, self._expected, self._begun):
             kept.clear()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from hatcli.batch import estimate
@@ -14,6 +15,7 @@ from hatcli.errors import HatError, OutputError
 from hatcli.image.decode import PictureInfo
 
 _PLENTY = 32  # times the inputs' bytes and the growth of their area: no results take that much
+_PLENTY_OF_FILM = 2000  # the same of films, which may be kept without loss
 _MOST_LOOKS = 1000  # pictures whose headers are read to tell
 
 
@@ -23,6 +25,7 @@ def check_room(
     *,
     look: Callable[[Path], PictureInfo],
     decide: Callable[[PictureInfo, Job], Decision],
+    film_bytes: Callable[[Job], tuple[int, int]] = lambda job: (0, 0),
     ignore: bool = False,
 ) -> list[str]:
     """Refuse, before any work, more than the disks can hold; sentences about what they may not hold.
@@ -31,18 +34,22 @@ def check_room(
         jobs: those to be done.
         look: says what the picture in a file is; asked only where there is not plenty of room.
         decide: what becomes of such a picture.
+        film_bytes: what a film takes at least, and about.
         ignore: refuse nothing.
 
     Raises:
         OutputError: the results cannot fit, however well they compress.
     """
     remarks = []
-    pictures = [job for job in jobs if not plan.has_film(job)]
-    for disk, waiting in _by_disk(pictures).items():
+    for disk, waiting in _by_disk(jobs).items():
         free = shutil.disk_usage(disk).free
-        if _inputs_bytes(waiting) * _PLENTY * (plan.target.scale or 16) ** 2 < free:
+        growth = (plan.target.scale or 16) ** 2
+        films = [job for job in waiting if plan.has_film(job)]
+        pictures = [job for job in waiting if not plan.has_film(job)]
+        if (_inputs_bytes(pictures) * _PLENTY + _inputs_bytes(films) * _PLENTY_OF_FILM) * growth < free:
             continue
-        least, likely = _takes(waiting, plan, look, decide)
+        takes = [_takes(pictures, plan, look, decide), *_films_take(films, film_bytes)]
+        least, likely = (sum(each) for each in zip(*takes, strict=True))
         if least > free and not ignore:
             raise OutputError(
                 f"the results need at least {_in_words(least)}, and {disk} has {_in_words(free)} left",
@@ -100,6 +107,12 @@ def _takes(
         least += estimate.least_bytes(container, width=width, height=height, compression=plan.options.compression)
         likely += decision.frames * estimate.file_bytes(container, width=width, height=height, bits=info.bits)
     return least, likely * len(jobs) // max(seen, 1)
+
+
+def _films_take(jobs: list[Job], film_bytes: Callable[[Job], tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    for job in jobs[:_MOST_LOOKS]:
+        with suppress(HatError):  # it will be reported when its turn comes
+            yield film_bytes(job)
 
 
 def _in_words(size: int) -> str:

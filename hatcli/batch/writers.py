@@ -61,13 +61,13 @@ class Writers:
             yield from self.finished()
 
     def finished(self, *, all_of_them: bool = False) -> Iterator[Outcome]:
-        """What is written by now; or everything, after waiting for it."""
+        """What is written by now; or everything, after waiting for it. What was not taken to the end comes again."""
         if all_of_them:
             wait(self._waiting)
         for future in [future for future in self._waiting if future.done()]:
-            del self._waiting[future]
             if (outcome := future.result()) is not None:
                 yield outcome
+            self._waiting.pop(future, None)
 
     def _write(self, made: Made) -> Outcome | None:
         """One result to its file; a writer's thread. None: its parts ended early, and somebody else says why."""

@@ -7,7 +7,7 @@ its name, whatever workers believe.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,12 @@ from typing import Protocol
 from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.journal import Journal
 from hatcli.batch.outcomes import Advanced, Event, Outcome, Started, Writing
-from hatcli.batch.plan import Job, Plan, reason_to_skip
+from hatcli.batch.plan import Job, Plan
 from hatcli.batch.run import noted, until_failure
 from hatcli.cluster.hands import Hands
 from hatcli.cluster.messages import Ended, Said, Task
 from hatcli.cluster.staging import Committer
+from hatcli.cluster.supply import Supply
 from hatcli.errors import HatError
 from hatcli.upscaling.progress import Progress
 
@@ -82,25 +83,36 @@ class Workers(Protocol):
 
 
 def run(
-    jobs: Sequence[Job], plan: Plan, journals: Mapping[Path, Journal], workers: Workers, *, sizes: Sequence[float]
+    jobs: Iterable[Job],
+    plan: Plan,
+    journals: Mapping[Path, Journal],
+    workers: Workers,
+    *,
+    size_of: Callable[[Job], float],
 ) -> Generator[Event, None, None]:
     """Each job's events, as of `batch.run.run`; exceptions thrown in, such as Ctrl-C, end it in the same way.
 
     Args:
+        jobs: a list: the longest of all come first; else they may be found while others are made.
         journals: open ones, of every job's root.
-        sizes: about how many pixels each picture has.
+        size_of: about how many pixels a picture has.
 
     Raises:
         HatError: there is no worker any more.
     """
     events: BoundedQueue[Event] = BoundedQueue(most_bytes=_UNHEARD, most_items=_UNHEARD)
-    dispatch = _Dispatch(jobs, plan, journals, workers, events)
-    with ThreadPoolExecutor(1, "dispatch") as thread:  # Ctrl-C strikes the main thread, and not in the middle of this
-        done = thread.submit(dispatch.run, sizes)
+    supply = Supply(jobs, plan, journals)
+    dispatch = _Dispatch(supply, Committer(plan, journals), workers, events)
+    with ThreadPoolExecutor(2, "dispatch") as threads:  # Ctrl-C strikes the main thread, and not in the middle of this
+        found = threads.submit(supply.find)
+        done = threads.submit(dispatch.run, size_of, all_first=isinstance(jobs, list))
         try:
-            yield from noted(until_failure(events, plan), journals)
+            last = None
+            for event in noted(until_failure(events.kept(), plan), journals):
+                yield event
+                last = event
             dispatch.stop()
-            yield from noted(_outcomes(events), journals)
+            yield from noted((event for event in _outcomes(events) if event is not last), journals)
         except GeneratorExit:
             raise
         except BaseException:
@@ -111,55 +123,65 @@ def run(
             dispatch.stop()
             events.stop()
         done.result()
+        found.result()
 
 
 def _outcomes(events: BoundedQueue[Event]) -> Iterator[Event]:
-    return (event for event in events if isinstance(event, Outcome))
+    return (event for event in events.kept() if isinstance(event, Outcome))
 
 
 class _Dispatch:
     """The thread that talks to the workers."""
 
-    def __init__(
-        self,
-        jobs: Sequence[Job],
-        plan: Plan,
-        journals: Mapping[Path, Journal],
-        workers: Workers,
-        events: BoundedQueue[Event],
-    ) -> None:
-        self._jobs, self._plan, self._journals, self._workers, self._events = jobs, plan, journals, workers, events
-        self._committer = Committer(plan, journals)
+    def __init__(self, supply: Supply, committer: Committer, workers: Workers, events: BoundedQueue[Event]) -> None:
+        self._supply, self._committer, self._workers, self._events = supply, committer, workers, events
+        self._jobs: dict[int, Job] = {}  # that are not done
+        self._count = 0
         self._hands = Hands(LIVES)
+        self._hands.are_fed = True
         self._stopped = threading.Event()
 
     def stop(self) -> None:
         """End soon; what workers finish until then is told."""
         self._stopped.set()
+        self._supply.stop()
 
-    def run(self, sizes: Sequence[float]) -> None:
+    def run(self, size_of: Callable[[Job], float], *, all_first: bool) -> None:
         """All that happens, until every job has ended or `stop`."""
         try:
-            self._hands.wait_for(list(self._not_skipped()), sizes)
+            if all_first:
+                self._wait_for(list(self._numbered(self._supply.rest())), size_of)
             while self._hands.are_needed and not self._stopped.is_set():
-                self._turn()
+                self._take_in(size_of)
                 self._hand_out()
+                self._turn()
+            self._hands.are_fed = False
             if self._hands.are_needed:
                 self._workers.stop()
             while self._hands.are_needed and self._hands.are_busy:
                 self._turn()
         finally:
+            self._supply.stop()
             self._events.finish()
 
-    def _not_skipped(self) -> Iterator[int]:
-        journals = dict(self._journals)
-        for number, job in enumerate(self._jobs):
-            if self._stopped.is_set():
-                return
-            if reason := reason_to_skip(job, self._plan, journals):
-                self._tell(Outcome(job, "skipped", reason=reason))
+    def _take_in(self, size_of: Callable[[Job], float]) -> None:
+        """More jobs, as many as have been found by now and there is room for."""
+        while self._hands.have_room and (block := self._supply.take()):
+            self._wait_for(list(self._numbered(block)), size_of)
+        self._hands.are_fed = not self._supply.is_over
+
+    def _numbered(self, found: Iterable[Job | Outcome]) -> Iterator[int]:
+        """The numbers that jobs get; what is skipped is told."""
+        for job in found:
+            if isinstance(job, Outcome):
+                self._tell(job)
             else:
-                yield number
+                self._jobs[self._count] = job
+                yield self._count
+                self._count += 1
+
+    def _wait_for(self, numbers: list[int], size_of: Callable[[Job], float]) -> None:
+        self._hands.wait_for(numbers, [size_of(self._jobs[number]) for number in numbers])
 
     def _tell(self, event: Event) -> None:
         self._events.put(event, size=1)
@@ -174,7 +196,8 @@ class _Dispatch:
                 self._hands.rest(news.worker)
             elif isinstance(news, Lost):
                 for number in self._hands.lose(news.worker):
-                    self._tell(Outcome(self._jobs[number], "failed", error=_deadly(self._jobs[number])))
+                    job = self._jobs.pop(number)
+                    self._tell(Outcome(job, "failed", error=_deadly(job)))
             else:
                 ended += [(said.number, told) for said in news.said if (told := self._heard(news.worker, said))]
         for number, outcome in self._committer.commit([(number, self._jobs[number], told) for number, told in ended]):
@@ -182,6 +205,7 @@ class _Dispatch:
                 self._hands.lack(number)
             else:
                 self._hands.done(number)
+                del self._jobs[number]
                 self._tell(outcome)
 
     def _heard(self, worker: str, said: Said) -> Ended | None:
@@ -199,17 +223,9 @@ class _Dispatch:
 
     def _hand_out(self) -> None:
         for worker, numbers in self._hands.portions():
-            self._workers.give(worker, [_task(number, self._jobs[number]) for number in numbers])
+            self._workers.give(worker, [self._committer.task(number, self._jobs[number]) for number in numbers])
         for worker in self._hands.ending():
             self._workers.end(worker)
-
-
-def _task(number: int, job: Job) -> Task:
-    assert job.source.path is not None, "a cluster's pictures are files"
-    assert job.output is not None, "a cluster's results are files"
-    assert job.root is not None, "a cluster's results are in a journal"
-    absolute = str(job.output.absolute())
-    return Task(number, str(job.source.path), str(job.source.relative), absolute, str(job.root.absolute()))
 
 
 def _deadly(job: Job) -> HatError:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from hatcli.cluster.portions import Portions
+from hatcli.cluster.portions import MOST_PICTURES, ROUNDS, Portions
 
+_FEWEST_WAITING = 2000  # pictures
 _NOT_BEGUN = 0.25  # of a life, for a picture that a lost worker had not begun
 
 
@@ -35,16 +36,24 @@ class Hands:
         self._portions = Portions([])
         self._back: list[list[int]] = []
         self._open = 0
+        self.are_fed = False  # whether more is to come
 
-    def wait_for(self, numbers: list[int], sizes: Sequence[float]) -> None:
-        """These are to be made."""
-        self._numbers, self._open = numbers, len(numbers)
-        self._portions = Portions([sizes[number] for number in numbers])
+    def wait_for(self, numbers: Sequence[int], sizes: Sequence[float]) -> None:
+        """These, of such sizes, are to be made, too."""
+        places, before = self._portions.rest()
+        self._numbers = [*(self._numbers[place] for place in places), *numbers]
+        self._portions = Portions([*before, *sizes])
+        self._open += len(numbers)
+
+    @property
+    def have_room(self) -> bool:
+        """Whether so little waits that portions would become small."""
+        return len(self._portions) < max(_FEWEST_WAITING, len(self._hands) * ROUNDS * MOST_PICTURES)
 
     @property
     def are_needed(self) -> bool:
-        """Whether something is not done."""
-        return self._open > 0
+        """Whether something is not done, or still to come."""
+        return self._open > 0 or self.are_fed
 
     @property
     def are_busy(self) -> bool:
@@ -119,7 +128,7 @@ class Hands:
 
     def ending(self) -> Iterator[str]:
         """Workers that are to be told that nothing more comes."""
-        if self._back or self._portions:
+        if self._back or self._portions or self.are_fed:
             return
         for name, hand in self._hands.items():
             if hand.is_busy and not hand.is_ending:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from hatcli.batch.places.address import Address
 from hatcli.batch.plan import Plan
 from hatcli.batch.reading import Stamp
 from hatcli.cluster.weights import Weights
@@ -24,6 +25,8 @@ class Order:
         threads: that PyTorch takes on a CPU.
         neighbours: workers that share a node's memory with this one, itself among them.
         folder: that names of pictures are relative to.
+        store: where results go, if not to a folder.
+        credentials: of stores: what the driver's environment says of them.
     """
 
     plan: Plan
@@ -34,24 +37,62 @@ class Order:
     threads: int
     neighbours: int
     folder: str
+    store: ResultStore | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class ResultStore:
+    """The place that results go to, in a store.
+
+    Attributes:
+        is_conditional: see `StorePlace`.
+        run: the digest of the way in which results are made; see `Journal`.
+    """
+
+    address: Address
+    is_conditional: bool
+    run: str
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """An object, as of `Stored`, without its holder."""
+
+    address: Address
+    key: str
+    seen: Stamp | None
 
 
 @dataclass(frozen=True)
 class Task:
-    """A picture for a worker: its number in the run, its file, its result's file and the folder of the journal."""
+    """A picture for a worker.
+
+    Attributes:
+        number: in the run.
+        source: its file, or object.
+        output: its result's file, or its key in the store of results.
+        root: the journal's; see `Job`.
+        may_replace: whether an object that has the result's name is hat's own.
+    """
 
     number: int
-    source: str
+    source: str | Elsewhere
     relative: str
     output: str
     root: str
+    may_replace: bool = False
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A finished result under a temporary name, beside the one it is to get; what the journal is to say of it."""
+    """A finished result, and what the journal is to say of it.
 
-    temporary: str
+    Attributes:
+        temporary: the name that it has beside the one it is to get; None: an object, which has its name already.
+    """
+
+    temporary: str | None
     origin: Stamp
     made: Stamp
     made_by: Mapping[str, Any]

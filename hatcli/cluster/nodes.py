@@ -41,23 +41,23 @@ class Slots:
     """How many workers a node gets.
 
     Attributes:
-        device: `cuda`: one for each card; `cpu`: one for as many CPUs as each has threads.
+        device: `cuda`: one for each card; `cpu`: one for each `cpus` of them.
         workers: at most, on all nodes together; None: as many as there is room for.
-        threads_wanted: of each worker on a CPU; None: one, or what `workers` leave to each.
+        cpus: of each worker, or all of a node that has fewer.
+        threads: of each worker on a CPU, wherever it is; the last digit of a result depends on them.
     """
 
     device: str
-    workers: int | None = None
-    threads_wanted: int | None = None
+    workers: int | None
+    cpus: int
+    threads: int
 
-    def threads(self, node: Node) -> int:
+    def cpus_on(self, node: Node) -> int:
         """Of each worker on this node."""
-        if self.device != "cpu":
-            return 1
-        return max(1, min(self.threads_wanted or 1, node.cpus))
+        return 1 if self.device == "cuda" else max(1, min(self.cpus, node.cpus))
 
     def _room(self, node: Node) -> int:
-        return node.gpus if self.device == "cuda" else node.cpus // self.threads(node)
+        return node.gpus if self.device == "cuda" else node.cpus // self.cpus_on(node)
 
     def on(self, nodes: list[Node]) -> list[tuple[Node, int]]:
         """How many workers each of the nodes gets: spread evenly where fewer are wanted than there is room for."""
@@ -75,11 +75,12 @@ class Slots:
         return dict(self.on(nodes)).get(node, 1)
 
 
-def slots(nodes: list[Node], *, device: str, workers: int | None, threads: int | None) -> Slots:
+def slots(nodes: list[Node], *, device: str, workers: int | None, threads: int) -> Slots:
     """How workers are spread over the nodes.
 
     Args:
         device: as in `--device`.
+        threads: that a run on this machine has.
 
     Raises:
         UsageError: there is no such device, or no room for a worker.
@@ -93,9 +94,10 @@ def slots(nodes: list[Node], *, device: str, workers: int | None, threads: int |
     if not (cards if kind == "cuda" else cpus):
         what = "card" if kind == "cuda" else "CPU"
         raise UsageError(f"the cluster has no {what} for a worker", hint="start a node with one, or use --device cpu")
-    if kind == "cpu" and threads is None and workers is not None:
-        threads = max(1, min(node.cpus for node in nodes if node.cpus) // -(-workers // len(nodes)))
-    return Slots(kind, workers, threads)
+    room = threads
+    if kind == "cpu" and workers is not None:
+        room = max(1, min(threads, min(node.cpus for node in nodes if node.cpus) // -(-workers // len(nodes))))
+    return Slots(kind, workers, room, threads)
 
 
 def difference(ours: Mapping[str, str], theirs: Mapping[str, str], unseen: list[str]) -> str | None:

@@ -22,7 +22,7 @@ class Portions:
     """
 
     def __init__(self, sizes: Sequence[float] | NDArray[np.float64]) -> None:
-        pixels = np.asarray(sizes, dtype=np.float64)
+        self._pixels = pixels = np.asarray(sizes, dtype=np.float64)
         self._order = np.argsort(-pixels, kind="stable")
         self._position = 0
         self.pixels_before = array("d", bytes(8))  # each place in the order of sizes
@@ -30,6 +30,11 @@ class Portions:
 
     def __len__(self) -> int:
         return len(self._order) - self._position
+
+    def rest(self) -> tuple[list[int], list[float]]:
+        """The numbers of those that are not handed out, and their sizes."""
+        left = self._order[self._position :]
+        return left.tolist(), self._pixels[left].tolist()
 
     def next(self, workers: int) -> list[int]:
         """The numbers of the pictures that the next of so many workers gets; none if all are handed out."""

@@ -47,7 +47,7 @@ class RayWorkers:
     """See `dispatch.Workers`; inside `connection.connected`.
 
     Args:
-        order: of the run; threads and neighbours are filled in for each node.
+        order: of the run; neighbours are filled in for each node.
         slots: how many workers a node gets.
         paths: that every node must see.
         say: tells people of nodes that come, go, or cannot be used.
@@ -131,9 +131,8 @@ class RayWorkers:
 
     def _seat(self, node: Node) -> None:
         self._count += 1
-        threads = self.slots.threads(node)
         options = {
-            "num_cpus": threads if self.slots.device == "cpu" else 1,
+            "num_cpus": self.slots.cpus_on(node),
             "num_gpus": 1 if self.slots.device == "cuda" else 0,
             "max_concurrency": 3,  # it works, and hears what comes next
             "max_restarts": 0,
@@ -192,8 +191,8 @@ class RayWorkers:
             pieces = [(file, self._pieces_of(file)) for file in answer]
             seat.stage, seat.answer = "kept", seat.actor.keep.remote(pieces)
         elif seat.stage in ("weights", "kept"):
-            cpus, neighbours = self.slots.threads(seat.node), self.slots.count_on(seat.node, list(self._nodes.values()))
-            order = replace(self.order, threads=cpus, neighbours=neighbours)
+            neighbours = self.slots.count_on(seat.node, list(self._nodes.values()))
+            order = replace(self.order, neighbours=neighbours)
             seat.stage, seat.answer = "begin", seat.actor.begin.remote(order)
         else:
             seat.stage, seat.answer = "ready", None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,15 +15,18 @@ from hatcli.atomic import sweep
 from hatcli.batch import streams
 from hatcli.batch.batch import Batch
 from hatcli.batch.outcomes import Event
+from hatcli.batch.places import credentials
+from hatcli.batch.places.journal import StoreJournal
+from hatcli.batch.places.stream import JobStream
 from hatcli.batch.plan import Job
 from hatcli.cluster.calibration import service_of
 from hatcli.cluster.connection import connected
 from hatcli.cluster.dispatch import run
 from hatcli.cluster.forecast import Workload
-from hatcli.cluster.messages import Order
+from hatcli.cluster.messages import Order, ResultStore
 from hatcli.cluster.nodes import Node, Slots, alive, slots
 from hatcli.cluster.simulation import Service
-from hatcli.cluster.sizes import sizes_of
+from hatcli.cluster.sizes import size_of
 from hatcli.cluster.weights import described
 from hatcli.errors import UsageError
 from hatcli.upscaling.device import PRECISIONS, DeviceChoice, choose
@@ -67,14 +71,15 @@ class Session:
         Raises:
             UsageError: naming the first such picture.
         """
-        for job in _listed(batch):
-            if job.source.path is None or streams.is_stream(job.source.path):
-                raise UsageError(f"{job.source.label} cannot be read by a cluster", hint="leave --ray out")
-            if job.root is None or job.output is None:
-                raise UsageError(
-                    "--ray is for several pictures, whose results a journal remembers",
-                    hint="leave --ray out for a single one",
-                )
+        jobs = batch.jobs
+        for file in [job.source for job in jobs] if isinstance(jobs, list) else batch.found.files:
+            if file.origin is None or (file.path is not None and streams.is_stream(file.path)):
+                raise UsageError(f"{file.label} cannot be read by a cluster", hint="leave --ray out")
+        if jobs.target.root is None if isinstance(jobs, JobStream) else any(job.root is None for job in jobs):
+            raise UsageError(
+                "--ray is for several pictures, whose results a journal remembers",
+                hint="leave --ray out for a single one",
+            )
 
     def order(self, batch: Batch) -> Order:
         """What workers are told of a run."""
@@ -84,15 +89,17 @@ class Session:
             weights=described(batch.opened),
             device=self.slots.device,
             precision=batch.upscaler.choice.precision,
-            threads=1,
+            threads=self.slots.threads,
             neighbours=1,
             folder=os.getcwd(),  # noqa: PTH109
+            store=_result_store(batch),
+            credentials=credentials.carried() if isinstance(batch.jobs, JobStream) else {},
         )
 
     def _workers(self, batch: Batch) -> RayWorkers:
         from hatcli.cluster.ray_workers import RayWorkers
 
-        sources = [str(job.source.path.absolute().parent) for job in _listed(batch)[:1] if job.source.path is not None]
+        sources = [str(file.path.absolute().parent) for file in batch.found.files[:1] if file.path is not None]
         return RayWorkers(self.order(batch), self.slots, tuple(sources), self.say)
 
     def workload(self, batch: Batch) -> Workload:
@@ -119,24 +126,32 @@ class Session:
 
     def run(self, batch: Batch) -> Generator[Event, None, None]:
         """A batch that is made ready, on the workers: the same events as of `batch.run.run`."""
-        jobs = _listed(batch)
         batch.decoder.close()  # the workers have their own
         workers = self._workers(batch)
-        workers.paths += tuple(str(root.absolute()) for root in batch.journals)
+        journals = batch.journals.items()
+        workers.paths += tuple(str(root.absolute()) for root, one in journals if not isinstance(one, StoreJournal))
+        folders: set[Path] = set()
+        jobs: Iterable[Job] = _noted(batch.jobs, folders)
+        if isinstance(batch.jobs, list):
+            jobs = list(jobs)
         with closing(workers):
-            yield from run(jobs, batch.plan, batch.journals, workers, sizes=sizes_of(jobs))
-        sweep({job.output.parent for job in jobs if job.output is not None})
+            yield from run(jobs, batch.plan, batch.journals, workers, size_of=size_of)
+        sweep(folders)
 
 
-def _listed(batch: Batch) -> list[Job]:
-    """The jobs of files.
+def _noted(jobs: Iterable[Job], folders: set[Path]) -> Iterator[Job]:
+    """The jobs; the folders of their results are noted on the way."""
+    for job in jobs:
+        if job.output is not None:
+            folders.add(job.output.parent)
+        yield job
 
-    Raises:
-        UsageError: they are of objects in a store.
-    """
-    if not isinstance(batch.jobs, list) or any(job.source.stored or job.stored for job in batch.jobs):
-        raise UsageError("--ray is for files on a disk that all nodes share", hint="for stores, use --shard")
-    return batch.jobs
+
+def _result_store(batch: Batch) -> ResultStore | None:
+    for journal in batch.journals.values():
+        if isinstance(journal, StoreJournal):
+            return ResultStore(journal.place.address, journal.place.is_conditional, journal.run)
+    return None
 
 
 @contextmanager
@@ -150,6 +165,7 @@ def joined(address: str, *, device: str, workers: int | None, threads: int | Non
         raise UsageError("--workers must be at least 1", hint="without it, one for each card, or for each CPU")
     with connected(address):
         nodes = alive()
+        threads = threads or torch.get_num_threads()
         yield Session(nodes, slots(nodes, device=device, workers=workers, threads=threads), say)
 
 

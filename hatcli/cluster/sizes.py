@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from array import array
-from collections.abc import Sequence
 
 from hatcli.batch.plan import Job
 
@@ -15,14 +13,18 @@ _BYTES_A_PIXEL = {  # of photographs
 _PLAIN = 3.0  # of TIFF, BMP and whatever else
 
 
-def sizes_of(jobs: Sequence[Job]) -> Sequence[float]:
-    """About how many pixels each picture has."""
-    sizes = array("d")
-    for job in jobs:
-        path = job.source.path
-        try:
-            size = 0 if path is None else os.stat(path).st_size  # noqa: PTH116
-        except OSError:  # it will be reported when its turn comes
-            size = 0
-        sizes.append(size / _BYTES_A_PIXEL.get("" if path is None else path.suffix.lower(), _PLAIN))
-    return sizes
+def size_of(job: Job) -> float:
+    """About how many pixels a picture has."""
+    source = job.source
+    return bytes_of(job) / _BYTES_A_PIXEL.get(source.relative.suffix.lower(), _PLAIN)
+
+
+def bytes_of(job: Job) -> int:
+    """How large a picture's file, or object, is; 0 where that cannot be told without asking."""
+    source = job.source
+    if source.stored is not None:
+        return 0 if source.stored.seen is None else source.stored.seen.size
+    try:
+        return 0 if source.path is None else os.stat(source.path).st_size  # noqa: PTH116
+    except OSError:  # it will be reported when its turn comes
+        return 0

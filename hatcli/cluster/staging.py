@@ -18,7 +18,8 @@ from hatcli.batch.outcomes import Outcome
 from hatcli.batch.plan import Job, Plan
 from hatcli.batch.reading import Stamp
 from hatcli.batch.stamps import Where
-from hatcli.cluster.messages import Ended, Staged
+from hatcli.cluster.messages import Ended, Staged, Task
+from hatcli.cluster.sending import task_of
 from hatcli.errors import HatError, OutputError, UsageError
 from hatcli.folder import Folder, FolderGoneError
 
@@ -120,7 +121,7 @@ class _StagingFolder(Folder):
 
 
 class Committer:
-    """Gives staged results their names, as many as there are with one wait for the disk.
+    """Gives staged results their names, as many as there are with one wait for the disk; notes those that have theirs.
 
     Args:
         journals: open ones by `Job.root`.
@@ -128,6 +129,11 @@ class Committer:
 
     def __init__(self, plan: Plan, journals: Mapping[Path, Journal]) -> None:
         self._overwrite, self._journals = plan.overwrite, journals
+
+    def task(self, number: int, job: Job) -> Task:
+        """A job as it is sent to a worker."""
+        may_replace = job.stored is not None and (self._overwrite or self._journal(job).has_made(job.stored))
+        return task_of(number, job, may_replace=may_replace)
 
     def commit(self, ended: list[tuple[int, Job, Ended]]) -> Iterator[tuple[int, Outcome | None]]:
         """How pictures ended, by number; None for a result that has vanished: it has to be made again."""
@@ -167,9 +173,13 @@ class Committer:
 
     def _note(self, job: Job, staged: Staged) -> bool:
         """Note a result that may have its name; False: it is not there any more."""
-        output, source, journal = job.output, job.source.path, self._journal(job)
-        assert output is not None
+        output, source, journal = job.output, job.source.origin, self._journal(job)
         assert source is not None
+        if job.stored is not None:
+            journal.record(job.stored, source, origin=staged.origin, made=staged.made, made_by=staged.made_by)
+            return True
+        assert output is not None
+        assert staged.temporary is not None, "files are staged"
         with journal.folder_of(output) as folder:
             if folder.status(staged.temporary) is None:
                 return False
@@ -183,6 +193,8 @@ class Committer:
         return self._overwrite or self._journal(job).has_made(job.output)
 
     def _give_name(self, job: Job, staged: Staged) -> None:
+        if staged.temporary is None:
+            return
         assert job.output is not None
         with self._journal(job).folder_of(job.output) as folder:
             try:
@@ -191,8 +203,8 @@ class Committer:
                 raise atomic.write_error(job.output, error) from error
 
     def _refused(self, job: Job, told: Ended, staged: Staged, error: HatError) -> Outcome:
-        assert job.output is not None
-        discard(self._journal(job), job.output, staged)
+        if job.output is not None:
+            discard(self._journal(job), job.output, staged)
         return Outcome(job, "failed", error=error, seconds=told.details.get("seconds", 0.0))
 
 
@@ -205,5 +217,6 @@ def _outcome(job: Job, told: Ended) -> Outcome:
 
 def discard(journal: Journal, output: Path, staged: Staged) -> None:
     """Take away a staged result that is not needed."""
+    assert staged.temporary is not None, "files are staged"
     with suppress(OSError, OutputError), journal.folder_of(output) as folder:
         folder.remove(staged.temporary)

@@ -14,15 +14,16 @@ from typing import Any
 import torch
 
 from hatcli.batch.decoder import Decoder, DecoderProcess
-from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
 from hatcli.batch.outcomes import Advanced, Event, Outcome, Started
+from hatcli.batch.places.objects import Stored
 from hatcli.batch.plan import Job
 from hatcli.batch.reading import Original
 from hatcli.batch.run import run
 from hatcli.cluster.calibration import Trial, try_out
 from hatcli.cluster.feed import Feed
-from hatcli.cluster.messages import Ended, Order, Said, Task
+from hatcli.cluster.messages import Ended, Order, Said, Staged, Task
+from hatcli.cluster.sending import Holders, SendingJournal
 from hatcli.cluster.staging import StagingJournal, discard
 from hatcli.cluster.weights import opened
 from hatcli.image.decode import PictureInfo
@@ -52,18 +53,27 @@ class Worker:
         self._upscaler = Upscaler(opened(order.weights), choice=self.choice, settings=_settings(order, self.choice))
         self._decoder = DecoderProcess(max_pixels=order.plan.max_pixels, options=order.plan.decoding)
         self._decoder.start()
+        self._holders = Holders(order.credentials)
+        self._sent = None if order.store is None else SendingJournal(order.store)
         self._feeds: dict[int, Feed] = {}
-        self._tasks: dict[Path, Task] = {}
+        self._tasks: dict[str, Task] = {}  # by their results
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
     def feed(self, shift: int, tasks: list[Task]) -> None:
         """More pictures for a shift, which may only be about to begin."""
+        folder = Path() if self._is_moved else Path(self._order.folder)
         jobs = []
         for task in tasks:
-            source = Path(task.source) if self._is_moved else Path(self._order.folder, task.source)
-            self._tasks[Path(task.output)] = task
-            jobs.append(Job(InputFile(source, Path(task.relative)), Path(task.output), Path(task.root)))
+            file, root = self._holders.file_of(task, folder), Path(task.root)
+            if self._sent is None:
+                job = Job(file, Path(task.output), root)
+            else:
+                job = Job(file, None, root, stored=Stored(self._sent.place, task.output))
+                if task.may_replace and job.stored is not None:
+                    self._sent.expect_in_the_way(job.stored)
+            self._tasks[str(job.result)] = task
+            jobs.append(job)
         self._feed_of(shift).put(jobs)
 
     def finish(self, shift: int, count: int) -> None:
@@ -86,7 +96,7 @@ class Worker:
 
     def work(self, shift: int) -> Iterator[list[Said]]:
         """What becomes of the pictures of a shift."""
-        journals = _Staging()
+        journals = _Journals(self._sent)
         events = run(
             self._feed_of(shift),
             self._upscaler,
@@ -115,33 +125,32 @@ class Worker:
         return try_out(files, containers, self._upscaler, self._decoder, plan.target, plan.options)
 
     def _until_stopped(self, events: Generator[Event, None, None]) -> Iterator[Event]:
+        last: Event | None = None
         for event in events:
             yield event
+            last = event
             if self._stopped.is_set():
                 break
         else:
             return
         self._decoder.close()  # nobody waits for what is being read
         with suppress(KeyboardInterrupt):
-            yield events.throw(KeyboardInterrupt())
+            if (event := events.throw(KeyboardInterrupt())) is not last:  # it may come once more
+                yield event
             yield from events
 
-    def _said(self, event: Event, journals: _Staging) -> Said:
-        assert event.job.output is not None
-        number = self._tasks[event.job.output].number
+    def _said(self, event: Event, journals: _Journals) -> Said:
+        number = self._tasks[str(event.job.result)].number
         if isinstance(event, Started):
             return Said(number, None)
         if isinstance(event, Advanced):
             return Said(number, event.progress)
         if not isinstance(event, Outcome):
             return Said(number, "writing")
-        del self._tasks[event.job.output]
-        assert event.job.root is not None
-        journal = journals[event.job.root]
-        assert isinstance(journal, StagingJournal)
-        staged = journal.taken(event.job.output)
-        if staged is not None and event.status != "done":
-            discard(journal, event.job.output, staged)
+        del self._tasks[str(event.job.result)]
+        staged = journals.taken(event.job)
+        if event.status != "done":
+            journals.discard(event.job, staged)
             staged = None
         cause = None if event.error is None else event.error.__cause__
         details = {field.name: getattr(event, field.name) for field in fields(event)}
@@ -156,15 +165,33 @@ class Worker:
         )
 
 
-class _Staging(dict[Path, Journal]):
-    """A staging journal for each folder."""
+class _Journals(dict[Path, Journal]):
+    """A staging journal for each folder, or the one of the store that results go to."""
+
+    def __init__(self, sent: SendingJournal | None) -> None:
+        super().__init__()
+        self._sent = sent
 
     def __missing__(self, root: Path) -> Journal:
-        journal = self[root] = StagingJournal(root)
+        journal = self[root] = StagingJournal(root) if self._sent is None else self._sent
         return journal
 
     def get(self, root: Path, default: Any = None) -> Any:
         return self[root]
+
+    def taken(self, job: Job) -> Staged | None:
+        """The finished result of a job, which is the driver's from now on."""
+        assert job.root is not None
+        journal = self[job.root]
+        if isinstance(journal, SendingJournal):
+            return None if job.stored is None else journal.taken(job.stored)
+        assert isinstance(journal, StagingJournal)
+        return None if job.output is None else journal.taken(job.output)
+
+    def discard(self, job: Job, staged: Staged | None) -> None:
+        """Take away a staged result that is not needed; an object that is there is whole, and stays."""
+        if staged is not None and staged.temporary is not None and job.output is not None and job.root is not None:
+            discard(self[job.root], job.output, staged)
 
     def close(self) -> None:
         """Let go of all folders."""

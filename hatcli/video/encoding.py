@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 CODECS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "ffv1": "ffv1", "prores": "prores_ks"}
 _HARDWARE = ("nvenc", "qsv", "vaapi", "videotoolbox", "amf")
 _CRF = {"libx264": 16, "libx265": 18, "libsvtav1": 24}  # nearly transparent
+_MOST_CRF = {"libx264": 51, "libx265": 51}  # of the others, 63
 _THREADS = 4  # the same everywhere: what an encoder writes can depend on their number
 _GLOBAL_HEADER, _BITEXACT = 1 << 22, 1 << 23
 _X265_FORMATS = tuple(f"{kind}{depth}" for depth in ("", "10le", "12le") for kind in ("yuv420p", "yuv422p", "yuv444p"))
 _RGB, _BT709 = 0, 1  # matrices of ITU-T H.273
 _WITH_ALPHA = {"ffv1": ("bgra", "gbrap16le"), "prores_ks": ("yuva444p10le", "yuva444p10le")}  # of 8 bits, of more
+_TRIED = 256  # pixels of the side of what a card's encoder is tried with
 _QUIET_SVT = "SVT_LOG"
 
 
@@ -104,6 +106,19 @@ def hardware() -> list[str]:
     available = library().codec.codecs_available
     families = tuple(f"{codec}_{kind}" for codec in ("h264", "hevc", "av1") for kind in _HARDWARE)
     return [name for name in families if name in available]
+
+
+def runs(encoder: str) -> bool:
+    """Whether an encoder of a graphics card works on this machine: it is opened."""
+    av = library()
+    try:
+        context: Any = av.CodecContext.create(encoder, "w")
+        context.width, context.height, context.time_base = _TRIED, _TRIED, Fraction(1, 25)
+        context.framerate, context.pix_fmt = Fraction(25), context.codec.video_formats[0].name
+        context.open()
+    except (av.error.FFmpegError, ValueError, RuntimeError, TypeError):
+        return False
+    return True
 
 
 def choose(film: Film, size: SizePlan, options: FilmOptions, *, ending: str) -> Encoding:
@@ -189,8 +204,9 @@ def _pixel_format(encoder: str, film: Film, size: SizePlan, options: FilmOptions
 
 def _settings(encoder: str, pixel_format: str, options: FilmOptions) -> dict[str, str]:
     quality = options.crf if options.crf is not None else _CRF.get(encoder)
-    if options.crf is not None and not 0 <= options.crf <= 63:
-        raise UsageError(f"--crf {options.crf:g} is not from 0 to 63", hint="18 is nearly transparent, 28 is small")
+    most = _MOST_CRF.get(encoder, 63)
+    if options.crf is not None and not 0 <= options.crf <= most:
+        raise UsageError(f"--crf {options.crf:g} is not from 0 to {most}", hint="18 is nearly transparent, 28 is small")
     if encoder == "libx264":
         return {"crf": f"{quality:g}", "preset": "medium"}
     if encoder == "libx265":

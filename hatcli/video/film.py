@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from hatcli.errors import InputError
 from hatcli.video.colors import Colors, has_alpha, samples_format
-from hatcli.video.opening import opened
+from hatcli.video.covers import is_cover
+from hatcli.video.opening import library, opened
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 SUFFIXES = frozenset(
@@ -50,6 +53,7 @@ SUFFIXES = frozenset(
 )
 _FIRST_FRAMES = 12  # that are decoded to see what they are
 _USUAL_RATE = Fraction(25)
+_MOST_DAMAGED = 1000  # packets that no decoder takes, one after the other, after which the rest is given up
 
 
 @dataclass(frozen=True)
@@ -123,13 +127,37 @@ def probe(path: Path) -> Film:
     """
     with opened(path) as container:
         stream = picture_stream(container, path)
-        try:
-            frames = list(islice(container.decode(stream), _FIRST_FRAMES))
-        except (ValueError, EOFError) as error:
-            raise InputError(f"cannot read {path}: {error}") from error
+        frames = list(islice(decoded(container, stream), _FIRST_FRAMES))
         if not frames:
             raise InputError(f"cannot read {path}: there is no frame in it", hint="the film is empty or cut off")
         return _described(path, container, stream, frames)
+
+
+def decoded(
+    container: InputContainer, stream: VideoStream, on_damage: Callable[[], object] = lambda: None
+) -> Iterator[VideoFrame]:
+    """All frames; packets that cannot be decoded are passed over, and those that hold nothing repeat a frame."""
+    error = library().error
+    failures = 0
+    packets = container.demux(stream)
+    while failures < _MOST_DAMAGED:
+        try:
+            packet = next(packets, None)
+        except error.FFmpegError:
+            on_damage()
+            return
+        if packet is None:
+            return
+        if packet.size == 0 and packet.dts is not None:  # the frame before is shown on; at the end there is one without
+            continue
+        try:
+            frames = packet.decode()
+            failures = 0
+        except (error.FFmpegError, ValueError, EOFError):
+            on_damage()
+            failures += 1
+            continue
+        yield from frames
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -138,9 +166,7 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     Raises:
         InputError: there is none, or nobody can decode it.
     """
-    from av.stream import Disposition
-
-    moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    moving = [stream for stream in container.streams.video if not is_cover(stream)]
     if not moving:
         raise InputError(f"cannot read {path}: there are no moving pictures in it", hint="it holds sound alone")
     if moving[0].codec_context is None:
@@ -201,6 +227,6 @@ def _losses(container: InputContainer, stream: VideoStream, side: dict[str, byte
         if other.codec_context is not None and other.codec_context.codec.bitmap_sub:
             notes.append(f"subtitle stream {other.index} is of pictures, which keep their size")
     second = [other for other in container.streams.video if other.index != stream.index]
-    if any(not int(other.disposition) & 1024 for other in second):
+    if any(not is_cover(other) for other in second):
         notes.append("only its first picture stream is enlarged; others are copied as they are")
     return notes

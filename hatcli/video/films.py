@@ -18,6 +18,7 @@ from hatcli.batch.stamps import stamp_file, stamp_open
 from hatcli.errors import HatError, InputError, UsageError
 from hatcli.image.decode import DEFAULT_MAX_PIXELS, PictureInfo, sniff
 from hatcli.progress import mapped
+from hatcli.upscaling.size import SizePlan
 from hatcli.video import from_animation, joining, to_animation
 from hatcli.video.encoding import Encoding, choose
 from hatcli.video.enlarging import Span, enlarged
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from hatcli.upscaling.upscaler import Upscaler
 
 FORMAT = "FILM"
-_BITS_A_PIXEL = 0.15  # of an enlarged film, nearly transparent
+_BITS_A_PIXEL = {"ffv1": 6.0, "prores_ks": 4.0}  # of an enlarged film; of the other encoders, nearly transparent:
+_USUAL_BITS = 0.15
+_LEAST = 20  # times as small as usual is the least that is thought of: films that hardly move
 _TRIED = 48  # pixels of the side of the piece whose enlarging tells the time
 
 
@@ -207,16 +210,31 @@ class FilmEnlarger:
             "film": self.settings,
         }
 
+    def bytes_of(self, job: Job, upscaler: Upscaler, plan: Plan) -> tuple[int, int]:
+        """See `hatcli.batch.films.Films`: its segments, and the result beside them."""
+        assert job.source.path is not None, "films are files"
+        film, ending = self.film(job.source.path), self.check_output(job.output)
+        size = upscaler.suited(film.width, film.height, jpeg_quality=None, target=plan.target).plan(
+            film.width, film.height, plan.target
+        )
+        encoder = "ffv1" if ending in to_animation.FORMATS else choose(film, size, self.options, ending=ending).encoder
+        likely = 2 * _file_bytes(self._frames(film), size, encoder)
+        return likely // _LEAST, likely
+
+    def _frames(self, film: Film) -> int:
+        """How many frames are enlarged, about."""
+        span = Span(*self.options.span(film.seconds))
+        seconds = film.seconds if span.length is None else min(float(span.length), film.seconds or float(span.length))
+        return max(1, round(seconds * film.rate)) if seconds else max(film.frames, 1)
+
     def foresee(self, job: Job, upscaler: Upscaler, plan: Plan) -> Foresight:
         """What would become of a film.
 
         Raises:
             HatError: it cannot be enlarged.
         """
-        film, _, decision = self._decided(job, upscaler, plan)
-        span = Span(*self.options.span(film.seconds))
-        seconds = film.seconds if span.length is None else float(span.length)
-        frames = max(1, round(seconds * film.rate)) if seconds else decision.frames
+        film, encoding, decision = self._decided(job, upscaler, plan)
+        frames = self._frames(film)
         size, bits = decision.size, 16 if film.is_deep else 8
         tiles = whole = 0
         if size.passes:
@@ -228,7 +246,7 @@ class FilmEnlarger:
             replace(decision, frames=frames),
             tiles=tiles,
             whole_bytes=whole,
-            file_bytes=round(frames * size.width * size.height * _BITS_A_PIXEL / 8),
+            file_bytes=_file_bytes(frames, size, encoding.encoder),
             seconds=frames * _seconds_a_frame(film, decision, plan),
         )
 
@@ -249,6 +267,11 @@ class FilmEnlarger:
             frames=max(film.frames, 1),
             jpeg_quality=None,
         )
+
+
+def _file_bytes(frames: int, size: SizePlan, encoder: str) -> int:
+    """About what a film takes."""
+    return round(frames * size.width * size.height * _BITS_A_PIXEL.get(encoder, _USUAL_BITS) / 8)
 
 
 def _shape(encoding: Encoding, output: Path) -> tuple[int, int]:

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING
 
 from hatcli.errors import InputError
 from hatcli.video import from_animation
-from hatcli.video.film import Film, picture_stream
+from hatcli.video.film import Film, decoded, picture_stream
 from hatcli.video.opening import library, opened
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.filter import Graph
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 _BEFORE = 15  # seconds before the wanted start at which decoding begins
-_MOST_DAMAGED = 1000  # packets that no decoder takes, one after the other, after which the rest is given up
 
 
 @dataclass(frozen=True)
@@ -44,17 +41,21 @@ class Found:
     woven: int = 0
     end: Fraction = Fraction(0)
 
+    def damage(self) -> None:
+        """Something could not be decoded."""
+        self.damaged += 1
+
     def notes(self, film: Film, *, whole: bool) -> list[str]:
         """What people should hear of it, a sentence each."""
         notes = []
         if self.untimed:
-            notes.append(f"{self.untimed} frames have no time: they follow each other at {float(film.rate):g} a second")
+            notes.append(f"frames without a time: {self.untimed}; they follow at {float(film.rate):g} a second")
         if self.moved:
-            notes.append(f"{self.moved} frames had a time not after the one before: moved to right after it")
+            notes.append(f"frames whose time was not after that of the one before: {self.moved}; moved right after it")
         if self.damaged:
-            notes.append(f"{self.damaged} damaged pieces could not be decoded and are left out")
+            notes.append(f"damaged pieces that could not be decoded and are left out: {self.damaged}")
         if self.woven:
-            notes.append(f"{self.woven} frames are interlaced and enlarged as they are; see --deinterlace")
+            notes.append(f"interlaced frames that are enlarged as they are: {self.woven}; see --deinterlace")
         if whole and film.seconds and film.seconds - float(self.end) > max(1.0, 0.02 * film.seconds):
             notes.append(f"it is cut off: {float(self.end):.1f} of {film.seconds:.1f} s could be read")
         return notes
@@ -106,7 +107,7 @@ def moments(
         if start > _BEFORE:
             container.seek(int(begin - _BEFORE / film.time_base), stream=stream, backward=True)
         clock = Clock(film, found)
-        frames = _decoded(container, stream, found)
+        frames = decoded(container, stream, found.damage)
         for frame, time in _timed(frames, clock, film, deinterlace=deinterlace):
             if end is not None and time >= end:
                 return
@@ -133,29 +134,6 @@ def _first_time(film: Film) -> int:
         for frame in container.decode(picture_stream(container, film.path)):
             return int(frame.pts or 0)
     return 0
-
-
-def _decoded(container: InputContainer, stream: VideoStream, found: Found) -> Iterator[VideoFrame]:
-    """All frames; packets that cannot be decoded are passed over."""
-    error = library().error
-    failures = 0
-    packets = container.demux(stream)
-    while failures < _MOST_DAMAGED:
-        try:
-            packet = next(packets, None)
-        except error.FFmpegError:
-            found.damaged += 1
-            return
-        if packet is None:
-            return
-        try:
-            frames = packet.decode()
-            failures = 0
-        except error.FFmpegError:
-            found.damaged += 1
-            failures += 1
-            continue
-        yield from frames
 
 
 def _timed(

@@ -75,7 +75,7 @@ def _notes(moving: animation.Moving, unsaid: int) -> Iterator[str]:
         often = "for ever" if moving.loops == 0 else f"{moving.loops} times"
         yield f"it plays {often}, which a film does not say: it plays once"
     if unsaid:
-        yield f"{unsaid} frames say no time: they are shown for {float(_UNSAID):g} s, as in browsers"
+        yield f"frames that say no time: {unsaid}; they are shown for {float(_UNSAID):g} s, as in browsers"
     if moving.has_still:
         yield "the still picture beside the frames is left out"
     if first.icc is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hatcli.errors import HatError, OutputError, UsageError
+from hatcli.video import covers
 from hatcli.video.encoding import Encoding
 from hatcli.video.film import Film
 from hatcli.video.opening import library, opened
@@ -101,6 +102,8 @@ def _laid_out(
     for stream in source.streams:
         if stream.index == film.stream:
             picture = _picture_stream(made, stream, encoding, ending)
+        elif covers.is_cover(stream) and ending == ".mkv":
+            covers.attach(made, film.path, stream)
         elif stream.type not in ("data", "unknown"):
             copies[stream.index] = _copied(made, stream, ending)
     made.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in _MUXERS_OWN})
@@ -136,11 +139,22 @@ def _copied(made: OutputContainer, like: Any, ending: str) -> Stream:
         stream: Stream = made.add_stream_from_template(like, opaque=True)
     except (ValueError, AttributeError) as error:
         codec = like.codec_context.name if like.codec_context is not None else "of an unknown kind"
-        hint = "write .mp4 or .mov" if ending == ".mkv" else "write .mkv, which holds nearly everything"
-        raise UsageError(f"{ending} cannot hold {what}, {codec}", hint=hint) from error
+        raise UsageError(f"{ending} cannot hold {what}, {codec}", hint=_hint(like)) from error
     stream.disposition = like.disposition
     stream.metadata.update(like.metadata)
     return stream
+
+
+def _hint(like: Any) -> str:
+    """What to do with a stream that a container cannot hold."""
+    for ending, muxer in MUXERS.items():
+        with suppress(ValueError, AttributeError), library().open(io.BytesIO(), "w", format=muxer) as other:
+            other.add_stream_from_template(like, opaque=True)
+            return f"write {ending}"
+    coder = {"audio": "-c:a flac", "subtitle": "-c:s srt"}.get(like.type)
+    if coder is None:
+        return "leave it out first: ffmpeg -i FILM -map 0:v:0 -map 0:a -c copy film.mkv"
+    return f"no film that hat writes can; change it first: ffmpeg -i FILM -map 0 -c copy {coder} film.mkv"
 
 
 def _begun(made: OutputContainer, ending: str) -> None:

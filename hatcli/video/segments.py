@@ -82,6 +82,7 @@ class Segments:
     def __init__(self, output: Path, identity: Mapping[str, Any]) -> None:
         self._identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         name = hashlib.sha256(output.name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+        self._output = output
         self.path = output.parent / f".hat-film-{name}"
         try:
             with Folder(output.parent, make=True) as beside:
@@ -125,10 +126,15 @@ class Segments:
     def writing(self, number: int) -> Iterator[SegmentFile]:
         """A segment to fill; when the block ends well it is on the disk, else there is none."""
         path = self.path / f"{number:08}.segment"
-        with replacing(path, folder=self._folder) as file:
-            made = SegmentFile(file, {"identity": self._identity, "number": number})
-            yield made
-            made.end()
+        try:
+            with replacing(path, folder=self._folder) as file:
+                made = SegmentFile(file, {"identity": self._identity, "number": number})
+                yield made
+                made.end()
+        except OutputError as error:
+            if isinstance(error.__cause__, OSError):  # people know the film's name, not that of its parts
+                raise write_error(self._output, error.__cause__) from error.__cause__
+            raise
         self.finished[number] = Segment(number, tuple(made.times), made.last[1])
 
     def packets(self) -> Iterator[Coded]:

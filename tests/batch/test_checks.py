@@ -10,8 +10,11 @@ from support.pictures import small_png
 
 from hatcli.batch import checks
 from hatcli.batch.inputs import InputFile
-from hatcli.batch.plan import Job
+from hatcli.batch.journal import Journal
+from hatcli.batch.plan import Job, Plan
+from hatcli.batch.stamps import stamp_file
 from hatcli.errors import OutputError, UsageError
+from hatcli.upscaling.size import Target
 
 
 def job(source: Path, output: Path) -> Job:
@@ -76,6 +79,19 @@ def test_a_drive_that_is_not_there_is_an_output_error(tmp_path: Path, monkeypatc
     monkeypatch.setattr(os.path, "exists", lambda path: False)  # as for Z:\\x on Windows
     with pytest.raises(OutputError, match="there is no place"):
         checks.check_targets([job(tmp_path / "a.png", tmp_path / "x.png")])
+
+
+def test_what_another_run_has_made_a_moment_ago_is_not_in_the_way(tmp_path: Path) -> None:
+    source, out = small_png(tmp_path / "a.png"), tmp_path / "out"
+    jobs = [Job(InputFile(source, Path("a.png")), out / "a_x2.png", out)]
+    ours, theirs = Journal(out, {}), Journal(out, {})
+    theirs.open()
+    result = small_png(out / "a_x2.png")
+    with pytest.raises(UsageError, match="exists already"):
+        checks.refuse_existing(jobs, Plan(Target()), {out: ours})
+    theirs.record(result, source, origin=stamp_file(source), made=stamp_file(result))
+    theirs.close()
+    checks.refuse_existing(jobs, Plan(Target()), {out: ours})
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs links")

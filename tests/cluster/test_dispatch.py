@@ -36,7 +36,7 @@ root = Path(sys.argv[2])
 jobs, journal = jobs_in(root, int(sys.argv[3])), journal_in(root)
 me, marks, ended = psutil.Process(), [], 0
 workers = Pretenders(4, stages=False)
-for event in run(jobs, Plan(Target()), {root: journal}, workers, sizes=[1.0] * len(jobs)):
+for event in run(jobs, Plan(Target()), {root: journal}, workers, size_of=lambda job: 1.0):
     if type(event).__name__ == "Outcome":
         ended += 1
         if ended in (len(jobs) // 10, len(jobs)):
@@ -79,6 +79,7 @@ class Pretenders:
     def _end(self, task: Task) -> Ended:
         if not self._stages:
             return Ended({"status": "skipped", "reason": "it is large enough already"})
+        assert isinstance(task.source, str)
         origin = stamp_file(Path(task.source))
         temporary, content = temporary_name(), f"result {task.number}".encode()
         path = Path(task.output).with_name(temporary)
@@ -122,7 +123,7 @@ def outcomes(jobs: list[Job], workers: Pretenders) -> list[Outcome]:
     assert root is not None
     journal = journal_in(root)
     try:
-        events = list(run(jobs, Plan(Target()), {root: journal}, workers, sizes=[1.0] * len(jobs)))
+        events = list(run(jobs, Plan(Target()), {root: journal}, workers, size_of=lambda job: 1.0))
     finally:
         journal.close()
     return [event for event in events if isinstance(event, Outcome)]
@@ -152,16 +153,31 @@ def test_a_file_that_appeared_meanwhile_is_not_replaced(jobs: list[Job]) -> None
     assert not list(jobs[3].output.parent.glob(".hat-*.part"))
 
 
+def test_a_failure_that_ends_the_run_is_told_once(jobs: list[Job]) -> None:
+    root = jobs[0].root
+    assert root is not None
+    assert jobs[3].output is not None
+    jobs[3].output.write_bytes(b"somebody's")
+    journal = journal_in(root)
+    plan = Plan(Target(), fail_fast=True)
+    events = list(run(jobs, plan, {root: journal}, Pretenders(2), size_of=lambda job: 1.0))
+    journal.close()
+    ended = [event.job for event in events if isinstance(event, Outcome)]
+    assert ended.count(jobs[3]) == 1
+    assert len(ended) == len({id(job) for job in ended}) < 100
+
+
 def test_an_exception_ends_the_run_and_what_was_staged_is_named(jobs: list[Job]) -> None:
     root = jobs[0].root
     assert root is not None
     journal, told = journal_in(root), []
-    events = run(jobs, Plan(Target()), {root: journal}, Pretenders(2), sizes=[1.0] * 100)
+    events = run(jobs, Plan(Target()), {root: journal}, Pretenders(2), size_of=lambda job: 1.0)
     for event in events:
         told.append(event)
         if sum(isinstance(event, Outcome) for event in told) == 3:
             break
-    told.append(events.throw(KeyboardInterrupt()))
+    again = events.throw(KeyboardInterrupt())
+    assert again is told[-1], "it is told once more: the exception may have come before anybody heard it"
     with pytest.raises(KeyboardInterrupt):
         told.extend(events)
     journal.close()

@@ -9,7 +9,7 @@ from hatcli.cluster.hands import Hands
 
 def waiting(count: int, lives: int = 4) -> Hands:
     hands = Hands(lives)
-    hands.wait_for(list(range(100, 100 + count)), [10.0] * (100 + count))
+    hands.wait_for(range(100, 100 + count), [10.0] * count)
     return hands
 
 

@@ -129,6 +129,21 @@ def test_palettes_become_rgb_and_their_transparency_alpha() -> None:
     assert faded.alpha.tolist() == [[0, 128, 255]]
 
 
+def test_eight_bits_multiplied_by_alpha_are_read_where_channels_lie_one_after_the_other() -> None:
+    straight = noise(6, 9, 4)
+    shares = straight[..., 3:].astype(float) / 255
+    multiplied = np.concatenate([np.rint(straight[..., :3] * shares).astype(np.uint8), straight[..., 3:]], axis=2)
+    fields = {256: (9,), 257: (6,), 258: (8,) * 4, 262: (2,), 277: (4,), 278: (6,), 338: (1,)}
+    planes = [multiplied[..., channel].tobytes() for channel in range(4)]
+    split = decode.decode(tiff_file(planes, {**fields, 284: (2,)}))
+    together = decode.decode(tiff_file([multiplied.tobytes()], fields))
+    assert split.alpha is not None
+    assert np.array_equal(split.alpha, straight[..., 3])
+    visible = straight[..., 3] > 100
+    assert np.abs(split.pixels[visible].astype(int) - straight[visible][:, :3]).max() <= 2
+    assert np.abs(split.pixels[visible].astype(int) - together.pixels[visible]).max() <= 1
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("channels", [2, 3, 4])
 def test_a_tiff_with_its_channels_one_after_the_other_is_exact(order: str, channels: int) -> None:

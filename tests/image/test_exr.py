@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,32 @@ def exr(channels: dict[str, NDArray[Any]], **header: Any) -> bytes:
     said = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, **header}
     OpenEXR.File(said, {name: np.ascontiguousarray(plane) for name, plane in channels.items()}).write(file)
     return file.getvalue()
+
+
+def by_hand(channels: dict[str, NDArray[Any]]) -> bytes:
+    """An OpenEXR without compression of one full plane, and others of half its resolution; the binding writes none."""
+    height, width = max(plane.shape for plane in channels.values())
+    steps = {name: 1 if plane.shape == (height, width) else 2 for name, plane in channels.items()}
+
+    def attribute(name: str, kind: str, value: bytes) -> bytes:
+        return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<i", len(value)) + value
+
+    listed = b"".join(name.encode() + struct.pack("<xiB3xii", 2, 0, step, step) for name, step in steps.items())
+    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    head = struct.pack("<II", 20000630, 2)
+    head += attribute("channels", "chlist", listed + b"\0") + attribute("compression", "compression", b"\0")
+    head += attribute("dataWindow", "box2i", window) + attribute("displayWindow", "box2i", window)
+    head += attribute("lineOrder", "lineOrder", b"\0") + attribute("pixelAspectRatio", "float", struct.pack("<f", 1))
+    head += attribute("screenWindowCenter", "v2f", bytes(8))
+    head += attribute("screenWindowWidth", "float", struct.pack("<f", 1)) + b"\0"
+    rows = []
+    for y in range(height):
+        row = b"".join(
+            plane[y // steps[name]].astype("<f4").tobytes() for name, plane in channels.items() if y % steps[name] == 0
+        )
+        rows.append(struct.pack("<ii", y, len(row)) + row)
+    at = len(head) + 8 * height + np.cumsum([0, *(len(row) for row in rows[:-1])])
+    return bytes(head + at.astype("<u8").tobytes() + b"".join(rows))
 
 
 def channels_of(data: bytes) -> dict[str, NDArray[Any]]:
@@ -144,6 +171,20 @@ def test_further_channels_are_left_out_and_told() -> None:
     values = scene()
     read = decode.decode(exr({**rgb(values), "Z": values[..., 0]}))
     assert "1 further channel left out" in read.notes
+
+
+def test_luminance_and_chroma_are_a_picture_in_colour() -> None:
+    y, x = np.mgrid[0:24, 0:36] / 40.0
+    values = np.stack([0.2 + x, 0.3 + y, 0.9 - x / 2], axis=2).astype(np.float32)
+    luminance = values @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    share = {"RY": values[..., 0] / luminance - 1, "BY": values[..., 2] / luminance - 1}
+    data = by_hand({"BY": share["BY"][::2, ::2], "RY": share["RY"][::2, ::2], "Y": luminance})
+    read, told = decode.decode(data), decode.describe(data)
+    assert (told.channels, told.width, told.height) == (3, 36, 24)
+    assert read.notes == ()
+    assert read.light is not None
+    linear = tone.linear(read.pixels, read.light)
+    assert np.allclose(linear[:-1, :-1], values[:-1, :-1], rtol=0.01)
 
 
 def test_channels_without_colour_are_refused() -> None:

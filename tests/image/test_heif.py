@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from support.pictures import corners, picture, ramp, rgb_profile
+from support.pictures import corners, noise, picture, ramp, rgb_profile
 from support.readers import exiftool_tags, said_by, vips_samples
 
-from hatcli.errors import OutputError
+from hatcli.errors import InputError, OutputError
 from hatcli.image import decode, encode, profiles
 from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
@@ -168,3 +168,34 @@ def test_transparency_too_large_for_readers_is_refused(monkeypatch: pytest.Monke
 def test_small_and_odd_sizes_come_back(size: tuple[int, int]) -> None:
     again = decode.decode(encode.encode(picture(size=size), format="HEIF"))
     assert (again.height, again.width) == size
+
+
+def tiled() -> bytes:
+    """A picture of 3 x 2 tiles of 64 x 64 pixels, as phones cut theirs."""
+    made = pillow_heif.from_bytes("RGB", (192, 128), noise(128, 192, 3).tobytes())
+    file = io.BytesIO()
+    made.save(file, quality=80, tile_size=64)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.99])
+def test_a_picture_without_all_its_tiles_is_cut_off_and_not_green(share: float) -> None:
+    data = tiled()
+    assert decode.decode(data).width == 192
+    for read in (decode.decode, decode.describe):
+        with pytest.raises(InputError, match="the file is cut off"):
+            read(data[: int(len(data) * share)])
+
+
+def test_a_damaged_tile_is_told_and_not_green() -> None:
+    data = bytearray(tiled())
+    middle = (data.find(b"mdat") + len(data)) // 2
+    data[middle : middle + 700] = bytes(700)
+    with pytest.raises(InputError, match="a tile of the picture is damaged"):
+        decode.decode(bytes(data))
+
+
+def test_dark_green_areas_that_are_no_tiles_are_read() -> None:
+    flat = np.zeros((96, 96, 3), np.uint8)
+    flat[:48, :, 1] = 136
+    assert decode.decode(heic(flat, matrix_coefficients=0)).pixels[10, 10].tolist() == [0, 136, 0]

@@ -14,8 +14,8 @@ from support.raws import dng
 from support.readers import exiftool_tags
 
 from hatcli.errors import InputError
-from hatcli.image import decode, encode, tone
-from hatcli.image.codecs import raw
+from hatcli.image import decode, encode, formats, tone
+from hatcli.image.codecs import raw, raw_directories
 from hatcli.image.options import RAW_PROFILES, DecodeOptions
 
 pytest.importorskip("rawpy")
@@ -87,14 +87,52 @@ def test_every_profile_says_the_colours_it_is_for(profile: str) -> None:
 
 
 def test_a_tiff_is_no_raw_file() -> None:
-    assert not raw.is_raw(saved(ramp(), "TIFF"))
-    assert not raw.is_raw(saved(ramp(), "TIFF", compression="tiff_lzw"))
+    assert not raw_directories.is_raw(saved(ramp(), "TIFF"))
+    assert not raw_directories.is_raw(saved(ramp(), "TIFF", compression="tiff_lzw"))
     named = {256: (2,), 257: (2,), 258: (8,), 262: (1,), 271: (1,), 277: (1,), 278: (2,)}
-    assert not raw.is_raw(tiff_file([bytes(4)], named))
-    assert raw.is_raw(tiff_file([bytes(4)], {**named, 50706: (1,)}))
-    assert raw.is_raw(tiff_file([bytes(4)], {**named, 259: (34713,)})), "Nikon's compression"
-    assert raw.is_raw(tiff_file([bytes(4)], {**named, 262: (32803,)})), "a mosaic"
-    assert raw.is_raw(b"II*\0\x10\0\0\0CR\x02\0" + bytes(40)), "Canon's mark"
+    assert not raw_directories.is_raw(tiff_file([bytes(4)], named))
+    assert raw_directories.is_raw(tiff_file([bytes(4)], {**named, 50706: (1,)}))
+    assert raw_directories.is_raw(tiff_file([bytes(4)], {**named, 259: (34713,)})), "Nikon's compression"
+    assert raw_directories.is_raw(tiff_file([bytes(4)], {**named, 262: (32803,)})), "a mosaic"
+    assert raw_directories.is_raw(b"II*\0\x10\0\0\0CR\x02\0" + bytes(40)), "Canon's mark"
+
+
+def test_a_file_by_phase_one_is_not_its_thumbnail() -> None:
+    thumbnail = tiff_file(
+        [bytes(12)], {256: (2,), 257: (2,), 258: (8, 8, 8), 262: (2,), 271: (1,), 277: (3,), 278: (2,)}
+    )
+    assert not raw_directories.is_raw(thumbnail)
+    for order, mark in ((b"II*\0", b"IIIICwaR"), (b"MM\0*", b"MMMMRaw\0")):
+        assert raw_directories.is_raw(order + b"\x10\0\0\0" + mark + bytes(40))
+
+
+def test_a_tiff_with_a_cameras_ending_is_not_its_thumbnail() -> None:
+    thumbnail = saved(ramp(), "TIFF")
+    assert decode.decode(thumbnail, name="a.tif").format == "TIFF"
+    with pytest.raises(InputError, match="camera raw file of a kind that cannot be developed"):
+        decode.decode(thumbnail, name="a.3FR")
+
+
+@pytest.mark.parametrize("share", [0.6, 0.75, 0.99])
+def test_a_file_without_all_its_samples_is_cut_off_and_not_black(share: float) -> None:
+    data = dng(scene(), samples_last=True)
+    assert np.array_equal(decode.decode(data).pixels, decode.decode(dng(scene())).pixels)
+    for read in (decode.decode, decode.describe):
+        with pytest.raises(InputError, match="the file is cut off"):
+            read(data[: int(len(data) * share)])
+
+
+def test_what_libraw_finds_damaged_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    rawpy = pytest.importorskip("rawpy")
+    for error, said in ((rawpy.LibRawDataError, "damaged camera raw"), (rawpy.LibRawIOError, "the file is cut off")):
+
+        def fail(*_: object, error: type[Exception] = error, **__: object) -> None:
+            raise error("Data error or unsupported file format")
+
+        reader = raw.RawReader(dng(scene()), "RAW", 64, 48, "srgb")
+        monkeypatch.setattr(rawpy, "imread", fail)
+        with pytest.raises(formats.DamageError, match=said):
+            reader.unpack()
 
 
 @pytest.mark.parametrize("start", [b"IIRO\x08\0\0\0", b"IIU\0\x18\0\0\0", b"FUJIFILMCCD-RAW ", b"FOVb", b"\0MRM"])

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.stress, pytest.mark.skipif(os.name == "nt", reason="ne
 
 def calm(source: Path, out: Path, weights: Path) -> dict[str, bytes]:
     """What a run without a cluster makes."""
-    clusters.told(clusters.start(source, "-o", out, "-n", weights, "--cpu", "--threads", "1"))
+    clusters.told(clusters.start(source, "-o", out, "-n", weights, "--cpu"))
     return clusters.contents(out)
 
 

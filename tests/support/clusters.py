@@ -39,6 +39,10 @@ class Nodes:
         """End one node, and all its processes, hard."""
         self._cluster.remove_node(self.added.pop(0), allow_graceful=False)
 
+    def logs(self) -> list[Path]:
+        """What Ray has written of all its processes."""
+        return [path for path in Path(self._cluster.head_node.get_logs_dir_path()).rglob("*") if path.is_file()]
+
     def workers(self) -> list[int]:
         """The processes of workers that have begun."""
         import psutil

@@ -33,8 +33,12 @@ def mosaic(scene: NDArray[np.floating]) -> NDArray[np.uint16]:
     return recorded
 
 
-def dng(scene: NDArray[np.floating], *, orientation: int = 1) -> bytes:
-    """A DNG of linear light `[H, W, 3]`, sides even; its first directory is a gray thumbnail of 2 x 2 pixels."""
+def dng(scene: NDArray[np.floating], *, orientation: int = 1, samples_last: bool = False) -> bytes:
+    """A DNG of linear light `[H, W, 3]`, sides even; its first directory is a gray thumbnail of 2 x 2 pixels.
+
+    Args:
+        samples_last: the mosaic lies behind the directories, as cameras put it.
+    """
     height, width = scene.shape[:2]
     pixels, thumbnail = mosaic(scene).astype("<u2").tobytes(), bytes([128] * 4)
     body = thumbnail + pixels
@@ -62,13 +66,13 @@ def dng(scene: NDArray[np.floating], *, orientation: int = 1) -> bytes:
         _rationals(50721, *_seen_by_camera(xyz_to_srgb), signed=True),
         _rationals(50728, *NEUTRAL), number(50778, short, 21),
     ]  # fmt: skip
-    return (
-        struct.pack("<2sHI", b"II", 42, first_at)
-        + body
-        + raw_bytes
-        + details
-        + ifd.layout(first, at=first_at, order=_ORDER)
-    )
+    directory = ifd.layout(first, at=first_at, order=_ORDER)
+    if samples_last:
+        place, moved = (
+            struct.pack("<HHII", 273, long, 1, at) for at in (8 + len(thumbnail), first_at + len(directory))
+        )
+        raw_bytes, directory = raw_bytes.replace(place, moved), directory + pixels
+    return struct.pack("<2sHI", b"II", 42, first_at) + body + raw_bytes + details + directory
 
 
 def _seen_by_camera(matrix: tuple[float, ...]) -> list[float]:

@@ -79,8 +79,10 @@ def begun(durations: list[Fraction]) -> list[Fraction]:
     return [sum(durations[:number], Fraction(0)) for number in range(len(durations))]
 
 
-@pytest.mark.parametrize("ending", [".gif", ".png", ".webp"])
-@pytest.mark.parametrize("container", [".mp4", ".mkv", ".webm", ".mov"])
+@pytest.mark.parametrize(
+    ("ending", "container"),
+    [(".gif", ".mp4"), (".png", ".mkv"), (".webp", ".webm"), (".gif", ".mov"), (".png", ".webm"), (".webp", ".mkv")],
+)
 def test_every_frame_of_an_animated_picture_keeps_its_time_in_a_film(
     tmp_path: Path, large: Enlarge, ending: str, container: str
 ) -> None:
@@ -103,7 +105,7 @@ def test_frames_that_say_no_time_are_shown_as_browsers_do_and_it_is_said(tmp_pat
     source = moving(tmp_path / "a.gif", [0, 50, 0])
     output, said = large(source, "b.mp4")
     assert [duration for _, duration in packet_times(output)] == [Fraction(1, 10), Fraction(1, 20), Fraction(1, 10)]
-    assert "2 frames say no time" in said
+    assert "frames that say no time: 2" in said
 
 
 def test_colours_of_an_animated_picture_are_those_that_ffmpeg_shows_of_the_film(tmp_path: Path, same: Enlarge) -> None:

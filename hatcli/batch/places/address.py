@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from hatcli.errors import UsageError
@@ -27,7 +27,7 @@ class Address:
     base: str
     key: str
     is_folder: bool
-    typed: str
+    typed: str = field(repr=False)
 
     @property
     def label(self) -> str:

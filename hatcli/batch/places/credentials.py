@@ -11,12 +11,22 @@ from typing import Any
 from hatcli.batch.places.address import Address
 from hatcli.errors import UsageError
 
+_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
+_OF_A_MACHINE = ("_FILE", "_PATH", "_PROFILE", "_APPLICATION_CREDENTIALS", "_SERVICE_ACCOUNT", "_ROLE_ARN")
+_OF_A_CONTAINER = ("AWS_CONTAINER_", "AWS_EC2_", "AWS_EXECUTION_", "AWS_LAMBDA_")
 _NAMES = {
     "aws_access_key_id": "access_key_id",
     "aws_secret_access_key": "secret_access_key",
     "aws_session_token": "session_token",
     "region": "region",
     "endpoint_url": "endpoint",
+}
+_VARIABLES = {
+    "access_key_id": "AWS_ACCESS_KEY_ID",
+    "secret_access_key": "AWS_SECRET_ACCESS_KEY",
+    "session_token": "AWS_SESSION_TOKEN",
+    "region": "AWS_REGION",
+    "endpoint": "AWS_ENDPOINT_URL",
 }
 
 
@@ -45,6 +55,19 @@ def connect(address: Address) -> Any:
         raise UsageError(
             f"{address.base} cannot be opened", hint="see docs/clusters.md for what its cloud needs to be told"
         ) from None
+
+
+def carried() -> dict[str, str]:
+    """What this machine is told of stores by its environment and by the AWS command line's files, as an environment.
+
+    For workers elsewhere, which have nothing of it; names of files stay, as do those of a machine's own role.
+    """
+    found = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(_PREFIXES) and not name.endswith(_OF_A_MACHINE) and not name.startswith(_OF_A_CONTAINER)
+    }
+    return found | {_VARIABLES[name]: value for name, value in _profile().items()}
 
 
 def _profile() -> dict[str, str]:

@@ -36,6 +36,11 @@ class StoreJournal(Journal):
         self._asked: set[str] = set()
         super().__init__(root_of(place), settings, weights_for, shard=shard)
 
+    @property
+    def place(self) -> StorePlace:
+        """Where the results are."""
+        return self._place
+
     def open(self) -> None:
         """See `Journal.open`."""
         self._file = Segments(self._place, self._shard)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from hatcli.batch.places.address import Address
 from hatcli.batch.reading import Stamp
 
 
@@ -13,6 +14,10 @@ class Holder(Protocol):
     """Where objects are."""
 
     base: str
+
+    @property
+    def address(self) -> Address:
+        """By which another process finds it."""
 
     def known(self, key: str) -> Stamp | None:
         """What was last seen under a key; None if nothing was there."""

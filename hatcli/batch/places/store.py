@@ -47,6 +47,11 @@ class StorePlace:
         """What it is called in messages."""
         return f"{self.base}/{self.prefix}"
 
+    @property
+    def address(self) -> Address:
+        """See `Holder.address`."""
+        return Address(self.base.partition("://")[0], self.base, self.prefix, True, self.label)
+
     def key_of(self, relative: str) -> str:
         """The key of what lies below the prefix."""
         return f"{self.prefix}/{relative}" if self.prefix else relative

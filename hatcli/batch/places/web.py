@@ -24,7 +24,13 @@ class WebPage:
 
     def __init__(self, address: Address) -> None:
         self.base, self._url, self._name = address.base, address.typed, address.label
+        self._address = address
         self._seen: Stamp | None = None
+
+    @property
+    def address(self) -> Address:
+        """See `Holder.address`."""
+        return self._address
 
     def as_stored(self, key: str) -> Stored:
         """The file as an input."""

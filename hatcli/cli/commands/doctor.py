@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ import typer
 from hatcli.cli.shared.console import command, print_result
 from hatcli.cli.shared.tables import hanging
 
-PACKAGES = ("torch", "numpy", "pillow", "opencv-python-headless", "safetensors", "huggingface-hub", "spandrel")
+PACKAGES = ("torch", "numpy", "pillow", "opencv-python-headless", "safetensors", "huggingface-hub", "spandrel", "av")
 
 
 @command
@@ -49,6 +50,8 @@ def examine() -> dict[str, Any]:
         advice.append("for the best quality: hat download hat (clean pictures), hat download real-hat (photos)")
     if missing := [formats.title(name) for name in extras.missing()]:
         advice.append(f"for {', '.join(missing)}: {extras.INSTALL}")
+    if not find_spec("av"):
+        advice.append("for films: pip install 'hatcli[video]'")
     return {
         "hat": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
@@ -61,10 +64,23 @@ def examine() -> dict[str, Any]:
         "models": installed,
         "weights_in": str(store.root()),
         "formats": {formats.title(name): "there" if extras.is_there(name) else "missing" for name in extras.LIBRARIES},
+        "films": _films(),
         "packages": {name: _version(name) for name in PACKAGES},
         "program": sys.executable,
         "next": advice or ["hat upscale photo.png --scale 4"],
     }
+
+
+def _films() -> str:
+    """Which encoders of films run here; those of cards are tried."""
+    if not find_spec("av"):
+        return "missing"
+    from hatcli.video import encoding
+
+    there = {name: encoding.runs(name) for name in encoding.hardware()}
+    found = [*encoding.CODECS, *(name for name, does_run in there.items() if does_run)]
+    without = [name for name, does_run in there.items() if not does_run]
+    return ", ".join(found) + (f"; not on this machine: {', '.join(without)}" if without else "")
 
 
 def _version(package: str) -> str:

@@ -12,6 +12,7 @@ from hatcli.cli.shared import options
 from hatcli.cli.shared.completion import model_names
 from hatcli.cli.shared.console import command, show
 from hatcli.cli.shared.evaluation_options import Forms, Sets
+from hatcli.cli.shared.film_evaluation import FilmMeasure
 from hatcli.cli.shared.groups import grouped
 from hatcli.cli.shared.opening import open_models
 from hatcli.cli.shared.option_groups import Running, Talk
@@ -53,6 +54,7 @@ GrayMode = Annotated[
 def evaluate(
     *,
     sets: Sets,
+    film: FilmMeasure,
     save: SaveFolder = None,
     overwrite: options.Overwrite = False,
     model: ModelNames = None,
@@ -69,21 +71,29 @@ def evaluate(
     hat evaluate DIV2K/HR --lr DIV2K/LR --scale 2         given pairs, matched by name
     hat evaluate Set5 Set14 --scale 2,3,4 -n hat --paper  beside the published numbers
     hat evaluate --card -n all                            how jagged lines become
+    hat evaluate --video clip.mp4 --scale 2               a film: how much it flickers, too
 
     Luma of BT.601, a border of scale pixels cut off, 8 bits; SSIM with an 11 x 11 Gaussian of sigma 1.5.
     """
     form, channels, console = forms.chosen(), gray_choice(gray), talk.console()
-    benchmarks = sets.benchmarks()
+    film.check(others={**sets.given(), "--paper": forms.paper, "--save": save is not None, "--gray": gray != "native"})
+    benchmarks = [] if film.video else sets.benchmarks()
     settings, choice = running.settings(), running.choice()
 
     from hatcli.cli.views.scores import scored_with_bars, text_of, write_out
     from hatcli.evaluation.benchmarks import ResultFolder
     from hatcli.upscaling.upscaler import Upscaler
 
-    upscalers: dict[int, dict[str, Upscaler]] = {}
-    for factor in dict.fromkeys(benchmark.scale for benchmark in benchmarks):
+    def upscalers_for(factor: int) -> dict[str, Upscaler]:
         opened = open_models(model, factor, console, offline=offline)
-        upscalers[factor] = {name: Upscaler(found, choice=choice, settings=settings) for name, found in opened}
+        return {name: Upscaler(found, choice=choice, settings=settings) for name, found in opened}
+
+    facts = {"gray": gray, "tta": running.tta, "device": str(choice.device), "precision": choice.precision}
+    if film.video is not None:
+        film.measure(sets.scales(), upscalers_for, console, form=form, facts=facts)
+        return
+    factors = dict.fromkeys(benchmark.scale for benchmark in benchmarks)
+    upscalers = {factor: upscalers_for(factor) for factor in factors}
     kept = ResultFolder(save) if save is not None else None
     if kept is not None and not overwrite:
         kept.refuse_existing([(benchmark, list(upscalers[benchmark.scale])) for benchmark in benchmarks])
@@ -94,7 +104,6 @@ def evaluate(
         reports.append(scored_with_bars(benchmark, models, console, gray=channels, kept=kept))
         if forms.paper:
             reports[-1].add_published()
-    facts = {"gray": gray, "tta": running.tta, "device": str(choice.device), "precision": choice.precision}
     write_out(text_of(reports, form, paper=forms.paper, facts=facts))
     if sets.card:
         console.say(

@@ -77,7 +77,7 @@ def upscale(
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
         found = files.find(naming, look=seeing.look, is_film=films.is_film)
         session = joined(cluster, running, console, opened)
-        film.check_here(found, files.output, elsewhere=session is not None or bool(remote.server))
+        film.check_here(found, files, elsewhere=session is not None or bool(remote.server))
         choices = [session.choice(running.asked_precision, here=course.dry_run)] if session else running.choices()
         named = AUTO if remote.server else model  # the server has it, and knows it by name
         factors = [] if named == AUTO else wanted_factors(plan.target, found, seeing.look)
@@ -116,7 +116,7 @@ def upscale(
             bars = opened.enter_context(console.bars(len(batch.jobs)))
             views = [People(console, bars), *lines]
             events = remote.events(batch, asked) if remote.server else session.run(batch) if session else None
-            code = show_run(batch, views, events) if events else run(batch, views, context.meta[ARGUMENTS])
+            code = show_run(batch, views, events) if events else run(batch, views, context)
     if code:
         raise typer.Exit(code)
 
@@ -132,7 +132,7 @@ def make_ready(batch: Batch, opened: ExitStack, files: Files, session: Session |
     return batches.make_ready(batch, opened, ignore_free_space=files.ignore_free_space)
 
 
-def run(batch: Batch, views: list[View], arguments: list[str]) -> int:
+def run(batch: Batch, views: list[View], context: typer.Context) -> int:
     """Run here, or on several devices, and show it; the exit code."""
     from hatcli.cli.views.runs import show_run
 
@@ -140,7 +140,7 @@ def run(batch: Batch, views: list[View], arguments: list[str]) -> int:
         return show_run(batch, views)
     from hatcli.cli.shared.device_processes import run_on
 
-    return show_run(batch, views, run_on(batch.devices, batch, arguments))
+    return show_run(batch, views, run_on(batch.devices, batch, context.meta[ARGUMENTS]))
 
 
 def tell_found(found: Found, console: Console) -> None:

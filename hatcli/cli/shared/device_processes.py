@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import signal
 import subprocess
@@ -12,11 +11,16 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from hatcli.batch.batch import Batch
+from hatcli.batch.inputs import InputFile
 from hatcli.batch.outcomes import Advanced, Event, Outcome, Started
+from hatcli.batch.places.address import is_url, parse
+from hatcli.batch.places.objects import Stored
+from hatcli.batch.places.store import StorePlace
 from hatcli.batch.plan import Job
 from hatcli.batch.shards import Shard
 from hatcli.cli.shared.interruptions import Terminated
@@ -47,14 +51,14 @@ def run_on(devices: Sequence[str], batch: Batch, arguments: list[str]) -> Genera
     Raises:
         HatError: a process ended before its pictures did; the others have gone on.
     """
-    jobs = {job.source.label: job for job in batch.jobs}
     processes = []
     try:
         for device, shard in zip(devices, batch.shard.split(len(devices)), strict=True):
-            if any(shard.holds(job.source.relative) for job in batch.jobs):
-                extra = ["--device", device, "--shard", str(shard), *_share_of_threads(device, devices, arguments)]
+            listed = isinstance(batch.jobs, list)
+            if not listed or any(shard.holds(job.source.relative) for job in batch.jobs):
+                extra = ["--device", device, "--shard", str(shard)]
                 processes.append(_Process(device, shard, _with(arguments, extra)))
-        joined = _Joined(processes, jobs)
+        joined = _Joined(processes, batch)
         try:
             yield from joined.events(fail_fast=batch.plan.fail_fast)
         except GeneratorExit:
@@ -73,14 +77,6 @@ def _with(arguments: list[str], extra: list[str]) -> list[str]:
     """The arguments with options that win over those typed."""
     options = arguments.index("--") if "--" in arguments else len(arguments)
     return [*arguments[:options], *extra, "--json", "--quiet", "--no-progress", *arguments[options:]]
-
-
-def _share_of_threads(device: str, devices: Sequence[str], arguments: list[str]) -> list[str]:
-    """Where several processes compute on the CPU, each gets its share of the cores, unless somebody said how many."""
-    sharing = sum(name == "cpu" for name in devices)
-    if device != "cpu" or sharing < 2 or any(word.startswith("--threads") for word in arguments):
-        return []
-    return ["--threads", str(max(1, (os.cpu_count() or 1) // sharing))]
 
 
 @dataclass
@@ -154,8 +150,8 @@ class _Process:
 class _Joined:
     """What all processes tell, one after the other."""
 
-    def __init__(self, processes: list[_Process], jobs: dict[str, Job]) -> None:
-        self._processes, self._jobs = processes, jobs
+    def __init__(self, processes: list[_Process], batch: Batch) -> None:
+        self._processes, self._jobs = processes, _Jobs(batch)
         self._queue: queue.SimpleQueue[tuple[_Process, str | None]] = queue.SimpleQueue()
         self._alive = list(processes)
         self._shown: Job | None = None
@@ -182,7 +178,8 @@ class _Joined:
             fields = json.loads(line)
             if fields.get("event") == "summary":
                 process.summary = fields
-            elif (job := self._jobs.get(fields.get("input"))) is not None:
+                self._jobs.count(fields)
+            elif (job := self._jobs.of(fields)) is not None:
                 yield from self._told(process, job, fields)
                 if fail_fast and fields["event"] == "failed":
                     self.stop(signal.SIGINT)
@@ -206,6 +203,41 @@ class _Joined:
         for process in self._processes:
             if error := process.why_it_ended():
                 raise error
+
+
+class _Jobs:
+    """The jobs that lines are about; those of stores, which only the processes list, are made from what lines say."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._stream = None if isinstance(batch.jobs, list) else batch.jobs
+        self._jobs = {} if self._stream is not None else {job.source.label: job for job in batch.jobs}
+        self._unreadable = {str(refused.filename) for refused in batch.found.unreadable}
+
+    def of(self, fields: dict[str, Any]) -> Job | None:
+        """The job of a line; None: it is about none."""
+        label = fields.get("input")
+        if not isinstance(label, str) or self._stream is None or label in self._unreadable:
+            return self._jobs.get(str(label))
+        if fields["event"] == "progress":
+            return self._jobs.setdefault(label, Job(_source(label), None))
+        begun = self._jobs.pop(label, None)
+        job = begun or Job(_source(label), None)
+        result = _source(str(fields.get("output", "")))
+        return replace(job, output=result.path, stored=result.stored)
+
+    def count(self, summary: dict[str, Any]) -> None:
+        """How many there were, by the last line of a process that has listed them."""
+        if self._stream is not None:
+            told = sum(summary[name] for name in ("done", "skipped", "failed", "not_started"))
+            self._stream.made += told - len(self._unreadable)
+
+
+def _source(label: str) -> InputFile:
+    """A file or an object as a line calls it."""
+    if not is_url(label):
+        return InputFile(Path(label), Path(Path(label).name))
+    at = parse(label)
+    return InputFile(None, Path(Path(at.key).name), stored=Stored(StorePlace(None, at.base, ""), at.key))
 
 
 def outcome_of(job: Job, fields: dict[str, Any]) -> Outcome:

@@ -51,13 +51,23 @@ class Sets:
     lr: LowFolders = None
     card: Card = False
 
+    def scales(self) -> list[int]:
+        """The factors."""
+        from hatcli.evaluation.benchmarks import parse_scales
+
+        return parse_scales(self.scale)
+
+    def given(self) -> dict[str, bool]:
+        """What was asked for, by the names of the options."""
+        return {"a folder": bool(self.folders), "--lr": bool(self.lr), "--card": self.card}
+
     def benchmarks(self) -> list[Benchmark]:
         """Every set at every scale, and the card."""
-        from hatcli.evaluation.benchmarks import card_benchmarks, find_benchmarks, parse_scales
+        from hatcli.evaluation.benchmarks import card_benchmarks, find_benchmarks
 
         if not self.folders and not self.card:
             raise UsageError("no folder of pictures was named", hint="try hat evaluate Set5, or --card")
-        scales = parse_scales(self.scale)
+        scales = self.scales()
         found = find_benchmarks(self.folders or [], self.lr or [], scales=scales)
         return [*found, *(card_benchmarks(scales) if self.card else [])]
 

@@ -14,6 +14,7 @@ from hatcli.errors import UsageError
 if TYPE_CHECKING:
     from hatcli.batch.decoder import Decoder
     from hatcli.batch.inputs import Found
+    from hatcli.cli.shared.upscale_options import Files
     from hatcli.video.films import FilmEnlarger
 
 FILM = "Film"
@@ -90,11 +91,17 @@ class Film:
         films = self.enlarger(max_pixels=max_pixels)
         return films, DecoderBesideFilms(decoder, films)
 
-    def check_here(self, found: Found, output: str | None, *, elsewhere: bool) -> None:
-        """Refuse films where the pictures are enlarged on other machines."""
+    def check_here(self, found: Found, files: Files, *, elsewhere: bool) -> None:
+        """Refuse films where the pictures are enlarged on other machines, and options that mean nothing for them."""
         from hatcli.video.film import is_film
 
-        made = Path(output or "")
+        made = Path(files.output or "")
+        films = [file for file in found.files if file.path is not None and is_film(file.path)]
+        if films and len(films) == len(found.files) and files.format() is not None:
+            raise UsageError(
+                f"--format is of pictures, and {films[0].label} is a film",
+                hint="name the result: -o film.mkv, or film.gif",
+            )
         for file in found.files if elsewhere else []:
             if file.path is not None and (is_film(file.path) or is_film(made)):
                 name = file.label if is_film(file.path) else str(made)

@@ -65,10 +65,6 @@ class Files:
         """Refuse what only one process can read or write."""
         if STDOUT in self.named or self.output == STDOUT:
             raise UsageError("several devices need files, not stdin or stdout", hint="name one device")
-        if self.has_urls():
-            raise UsageError(
-                "several devices share folders, not stores", hint="begin one run for each, with --shard 1/2 and 2/2"
-            )
 
     def has_urls(self) -> bool:
         """Whether anything named is no file or folder of this machine."""

@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from hatcli.cli.shared.interruptions import undisturbed
 from hatcli.errors import HatError, InputError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def show_run(batch: Batch, views: Sequence[View], events: Generator[Event, None,
     if events is None:
         events = run(batch.jobs, batch.upscaler, batch.plan, journals=batch.journals, decoder=batch.decoder)
     try:
-        deliver(events, lambda event: _tell(event, tally, views))
+        deliver(events, lambda event: _tell(event, tally, views), undisturbed=undisturbed)
     finally:
         for view in views:
             view.end(batch, tally, time.monotonic() - began)

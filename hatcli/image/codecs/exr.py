@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hatcli.errors import InputError, OutputError
-from hatcli.image import color, opening, samples, tone
+from hatcli.image import color, opening, profiles, samples, tone
 from hatcli.image.codecs.reader import Beside, Reader, Shape
 from hatcli.image.codecs.writer import Writer
 from hatcli.image.light import Light
 from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture
 
-_COLORS = (("R", "G", "B"), ("Y",))
+_CHROMA = ("Y", "RY", "BY")  # luminance, and red and blue as shares of it, the latter two of half the resolution
+_COLORS = (("R", "G", "B"), _CHROMA, ("Y",))
 _HALF_MOST = 65504.0
 _SRGB_WORDS = (b"sRGB", b"s\0R\0G\0B", b"\0s\0R\0G\0B")
 
@@ -35,7 +36,7 @@ class ExrReader(Reader):
 
         file = OpenEXR.File(io.BytesIO(self.data), separate_channels=True)
         channels = file.parts[self.part].channels
-        planes = np.stack([channels[name].pixels for name in self._colors], axis=2).astype(np.float32)
+        planes = self._planes({name: channels[name].pixels.astype(np.float32) for name in self._colors})
         alpha = channels["A"].pixels.astype(np.float32) if "A" in channels else None
         planes, notes = _finite(planes)
         if alpha is not None:
@@ -45,6 +46,16 @@ class ExrReader(Reader):
         assert light.peak is not None
         deep = None if alpha is None else np.rint(alpha * 65535).astype(np.uint16)
         return samples.Unpacked(tone.encoded(planes, light.peak), deep, tuple(notes), light)
+
+    def _planes(self, channels: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Linear light `[H, W, C]` of what was stored."""
+        if self._colors != _CHROMA:
+            return np.stack(list(channels.values()), axis=2)
+        luminance, red, blue = (_enlarged(plane, channels["Y"].shape) for plane in channels.values())
+        red, blue = (red + 1) * luminance, (blue + 1) * luminance
+        shares = profiles.to_xyz(self._chromaticities() or profiles.SRGB_PRIMARIES)[1].astype(np.float32)
+        green = (luminance - shares[0] * red - shares[2] * blue) / shares[1]
+        return np.stack([red, green, blue], axis=2)
 
     @property
     def _names(self) -> set[str]:
@@ -63,7 +74,7 @@ class ExrReader(Reader):
 
     def shape(self) -> Shape:
         width, height = _size(self.header)
-        return Shape(width, height, len(self._colors), 16, "A" in self._names)
+        return Shape(width, height, 1 if self._colors == ("Y",) else 3, 16, "A" in self._names)
 
     def light(self) -> Light | None:
         return tone.scene(1.0, self._chromaticities())
@@ -96,12 +107,25 @@ def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> Reader:
     for number, header in enumerate(headers):
         names = {channel.name for channel in header["channels"] if channel.xSampling == channel.ySampling == 1}
         is_flat = "deep" not in str(header.get("type", "")).lower()
-        if is_flat and any(names.issuperset(colors) for colors in _COLORS) and not names & {"RY", "BY"}:
+        if is_flat and any(names.issuperset(colors) for colors in (("R", "G", "B"), ("Y",))):
             return ExrReader(data, format, header, number, len(parts))
     raise InputError(
         f"cannot read {name}: this OpenEXR has no flat picture of R, G, B or Y",
         hint="write its colours as channels R, G and B",
     )
+
+
+def _enlarged(plane: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A plane with a sample for every second pixel of a row and for every second row, or for all, as one for all."""
+    for axis in (0, 1):
+        if plane.shape[axis] == shape[axis]:
+            continue
+        behind = np.concatenate([np.take(plane, range(1, plane.shape[axis]), axis), np.take(plane, [-1], axis)], axis)
+        between = np.stack([plane, (plane + behind) / 2], axis + 1)
+        sides = [*plane.shape]
+        sides[axis] *= 2
+        plane = np.take(between.reshape(sides), range(shape[axis]), axis)
+    return plane
 
 
 def _size(header: dict[str, Any]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 
 from hatcli.errors import OutputError
 from hatcli.image import exif, gain_maps, metadata, opening, profiles, samples
-from hatcli.image.codecs import boxes
+from hatcli.image.codecs import boxes, heif_items
 from hatcli.image.codecs.reader import Beside, Reader, Shape
 from hatcli.image.codecs.writer import Writer, carried_by_pillow
+from hatcli.image.formats import DamageError
 from hatcli.image.light import Light, of_codes
 from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Picture, Samples, eight_bits
@@ -23,6 +25,7 @@ _TILE = 2048  # pixels a side from which it is cut into tiles, as phones do: dec
 _MOST_AT_ONCE = 15 << 20  # bytes of a picture that is not cut, which readers take
 _WRITTEN_BITS = 10  # the most that phones and browsers show
 _UNSPECIFIED = 2
+_BLANK = (0.27, 0.55)  # green of a tile that was not decoded, all zero in YCbCr: its share of white by the matrix used
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class HeifReader(Reader):
 
     def unpack(self) -> samples.Unpacked:
         array: NDArray[Any] = np.asarray(self.image)
+        if self._is_color and any(_is_blank(tile) for tile in self._tiles(array)):
+            raise DamageError("a tile of the picture is damaged")
         bits = int(self.image.info["bit_depth"])
         if array.dtype == np.uint16:
             array = samples.widened(
@@ -43,6 +48,17 @@ class HeifReader(Reader):
         if unpacked.alpha is not None and self.image.premultiplied_alpha:
             return samples.unmultiplied(unpacked)
         return unpacked
+
+    def _tiles(self, array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+        """The tiles that it is put together from; counted from each side, since it may have been turned."""
+        tiling = self.image.info.get("tiling") or {}
+        width, height = int(tiling.get("tile_width", 0)), int(tiling.get("tile_height", 0))
+        if not width or not height:
+            return
+        for sheet in (array, array[:, ::-1], array[::-1], array[::-1, ::-1]):
+            for top in range(0, sheet.shape[0], height):
+                for left in range(0, sheet.shape[1], width):
+                    yield sheet[top : top + height, left : left + width]
 
     def beside(self) -> Beside:
         info = self.image.info
@@ -88,15 +104,25 @@ class HeifReader(Reader):
         )
 
 
+def _is_blank(tile: NDArray[Any]) -> bool:
+    """Whether a tile `[H, W, C]` holds what libheif leaves where it could not decode one, without saying so."""
+    red, green, blue = (int(value) for value in tile[tile.shape[0] // 2, tile.shape[1] // 2, :3])
+    low, high = (share * np.iinfo(tile.dtype).max for share in _BLANK)
+    return red == blue == 0 and low < green < high and bool((tile[..., :3] == (red, green, blue)).all())
+
+
 def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> Reader:
     """The reader of a HEIC.
 
     Raises:
         InputError: it is larger than `max_pixels`.
+        DamageError: it is cut off.
         Exception: it is damaged, in whatever way libheif puts it.
     """
     import pillow_heif
 
+    if heif_items.is_cut_off(data):
+        raise DamageError("the file is cut off")
     file = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
     image = file[file.primary_index]
     opening.check_pixels(image.size, name=name, max_pixels=max_pixels)

@@ -77,6 +77,12 @@ class Page:
         layout = self.layout()
         return layout is Layout.GRAY_ALPHA or (layout is Layout.PLANES and self.numbers(SAMPLES, 1)[:1] == (2,))
 
+    @property
+    def is_split_and_multiplied(self) -> bool:
+        """Whether it is RGB of 8 bits multiplied by its alpha, one channel after the other, which Pillow refuses."""
+        is_eight_bits = set(self.numbers(BITS, 1)) == {8} and self.numbers(PHOTOMETRIC)[:1] == (RGB,)
+        return is_eight_bits and self.numbers(PLANAR, 1)[:1] == (2,) and self.numbers(EXTRA)[:1] == (ASSOCIATED,)
+
     def with_directory(self, fields: list[ifd.Entry]) -> bytes:
         """The file with another first directory, put behind everything else."""
         at, kind = (8, "Q") if self.big else (4, "I")
@@ -115,6 +121,8 @@ class TiffReader(PillowReader):
         """The samples; Pillow turns upright what it reads, the others are left as they lie."""
         if self.page is None or self.layout is Layout.PILLOW:
             unpacked = super().unpack()
+            if self.page is not None and self.page.is_split_and_multiplied:
+                return samples.unmultiplied(unpacked)
             if unpacked.pixels.dtype != np.uint16 or unpacked.pixels.shape[2] != 1:
                 return unpacked
             if self.page is None:
@@ -183,7 +191,7 @@ def opened(data: bytes, format: str, *, name: str, max_pixels: int, page_number:
     except ValueError:  # Pillow will say what is wrong
         image = opening.open_image(data, format, name=name, max_pixels=max_pixels)
         return TiffReader(data, format, image, None, Layout.PILLOW, whole)
-    known = _as_gray(page) if page.is_gray_alpha else page.data
+    known = _as_gray(page) if page.is_gray_alpha else _as_straight(page) if page.is_split_and_multiplied else page.data
     image = opening.open_image(known, format, name=name, max_pixels=max_pixels)
     return TiffReader(page.data, format, image, page, page.layout(), whole)
 
@@ -297,3 +305,9 @@ def _as_gray(page: Page) -> bytes:
     fields = [entry for tag, entry in page.entries.items() if tag not in changed and tag != EXTRA]
     fields += [ifd.numbers(tag, ifd.SHORT, number, order=page.order) for tag, number in changed.items()]
     return page.with_directory(fields)
+
+
+def _as_straight(page: Page) -> bytes:
+    """The same file claiming that its colours were not multiplied by its alpha, so that Pillow reads both."""
+    fields = [entry for tag, entry in page.entries.items() if tag != EXTRA]
+    return page.with_directory([*fields, ifd.numbers(EXTRA, ifd.SHORT, UNASSOCIATED, order=page.order)])

@@ -1,0 +1,102 @@
+"""Runs over a Ray cluster whose pictures and results are in a store: the same objects, whatever dies or breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import clusters, stores
+from support.commands import hat
+
+pytest.importorskip("ray")
+pytest.importorskip("obstore")
+pytest.importorskip("moto")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of the server's and the client's own packages
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+COUNT = 40
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with stores.s3_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[clusters.Nodes]:
+    """Its nodes know nothing of the store: the driver tells them."""
+    with clusters.nodes(2) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def store(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Somebody else's client of a bucket of pictures."""
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", stores.KEY),
+        ("AWS_SECRET_ACCESS_KEY", stores.SECRET),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ENDPOINT_URL", server),
+    ):
+        monkeypatch.setenv(name, value)
+    client = stores.client(server)
+    client.create_bucket(Bucket="archive")  # which is no failure where it is ours already
+    for number in range(COUNT):
+        client.put_object(Bucket="archive", Key=f"in/{number:03}.png", Body=stores.png(number))
+    return client
+
+
+def results(store: Any) -> dict[str, bytes]:
+    """What is there, but for the manifest."""
+    found = store.get_paginator("list_objects_v2").paginate(Bucket="archive", Prefix="out/")
+    keys = [entry["Key"] for page in found for entry in page.get("Contents", [])]
+    seen = [key for key in keys if ".hat-manifest" not in key]
+    return {key.removeprefix("out/"): store.get_object(Bucket="archive", Key=key)["Body"].read() for key in seen}
+
+
+def test_nodes_and_drivers_that_die_and_a_network_that_breaks_cost_no_object(
+    cluster: clusters.Nodes, store: Any, server: str, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(COUNT):
+        (tmp_path / "in" / f"{number:03}.png").write_bytes(stores.png(number))
+    assert hat(tmp_path / "in", "-o", tmp_path / "out", "-n", weights).exit_code == 0
+    expected = clusters.contents(tmp_path / "out")
+    words = ("s3://archive/in/", "-o", "s3://archive/out/", "-n", weights, "--ray", cluster.address)
+    with stores.faulty(server, seed=5, share=0.05) as (url, met):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        run = clusters.start(*words)
+        clusters.until(run, lambda: len(results(store)) >= 4)
+        cluster.kill()
+        clusters.until(run, lambda: len(results(store)) >= 10)
+        clusters.end(run)
+        assert results(store).items() <= expected.items()
+    assert len(met) > 1, "the proxy has broken something"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    there = {key: store.head_object(Bucket="archive", Key=f"out/{key}")["ETag"] for key in results(store)}
+    run = clusters.start(*words)
+    output, errors = run.communicate(timeout=300)
+    assert run.returncode == 0, errors
+    assert results(store) == expected
+    assert '"skipped": ' + str(len(there)) in output.splitlines()[-1], "what is there is not made again"
+    for secret in (stores.KEY, stores.SECRET):
+        assert secret not in output + errors
+        for log in cluster.logs():
+            assert secret.encode() not in log.read_bytes(), log
+
+
+def test_a_second_driver_over_a_place_is_refused(cluster: clusters.Nodes, store: Any, weights: Path) -> None:
+    from hatcli.batch.places.address import parse
+    from hatcli.batch.places.owner import Owner
+    from hatcli.batch.places.store import StorePlace
+    from hatcli.batch.shards import WHOLE
+
+    owner = Owner(StorePlace.at(parse("s3://archive/other/")), WHOLE)
+    run = clusters.start("s3://archive/in/", "-o", "s3://archive/other/", "-n", weights, "--ray", cluster.address)
+    _, errors = run.communicate(timeout=120)
+    owner.close()
+    assert (run.returncode, "another run writes to s3://archive/other" in errors) == (2, True), errors
