@@ -109,14 +109,44 @@ def from_tiff(data: bytes, first: Mapping[int, ifd.Entry], *, order: str) -> byt
     pointed = {tag: first[tag].integer(order) for tag in _POINTERS if tag in first}
     if not pointed and all(entry.tag in RESOLUTION_TAGS for entry in kept):
         return None
-    placeholders = [ifd.numbers(tag, ifd.LONG, 0, order=order) for tag in pointed]
-    end = 8 + len(ifd.layout([*kept, *placeholders], at=8, order=order))
-    tail = b""
-    pointers = []
+    directories = {}
     for tag, offset in pointed.items():
-        pointers.append(ifd.numbers(tag, ifd.LONG, end + len(tail), order=order))
         directory = ifd.read(data, offset, order=order, big=big)
-        entries = [entry for entry in directory.entries.values() if entry.tag != INTEROPERABILITY_POINTER]
+        directories[tag] = [entry for entry in directory.entries.values() if entry.tag != INTEROPERABILITY_POINTER]
+    return _assembled(kept, directories, order=order)
+
+
+def from_parts(first: bytes, pointed: Mapping[int, bytes]) -> bytes | None:
+    """One block of several that hold a directory each, as in Canon's CR3; None if they say nothing.
+
+    Args:
+        first: the one whose descriptive fields come first.
+        pointed: the others, by the tag that points to them. Fields that are offsets into their own block are left out.
+
+    Raises:
+        ValueError: one of them is broken.
+    """
+    head = _head(first)
+    kept = [entry for tag, entry in ifd.read(first, head.first, order=head.order).entries.items() if tag in DESCRIPTIVE]
+    directories = {}
+    for tag, block in pointed.items():
+        own = _head(block)
+        entries = ifd.read(block, own.first, order=own.order).entries.values()
+        directories[tag] = [
+            entry if own.order == head.order else ifd.reordered(entry, own.order, head.order)
+            for entry in entries
+            if entry.tag not in (INTEROPERABILITY_POINTER, *_POINTERS)
+        ]
+    return _assembled(kept, directories, order=head.order) if kept or any(directories.values()) else None
+
+
+def _assembled(kept: list[ifd.Entry], directories: Mapping[int, list[ifd.Entry]], *, order: str) -> bytes:
+    """A block of a first directory and those that tags in it point to."""
+    placeholders = [ifd.numbers(tag, ifd.LONG, 0, order=order) for tag in directories]
+    end = 8 + len(ifd.layout([*kept, *placeholders], at=8, order=order))
+    tail, pointers = b"", []
+    for tag, entries in directories.items():
+        pointers.append(ifd.numbers(tag, ifd.LONG, end + len(tail), order=order))
         tail += ifd.layout(entries, at=end + len(tail), order=order)
     start = b"II*\0" if order == "<" else b"MM\0*"
     return start + struct.pack(order + "I", 8) + ifd.layout([*kept, *pointers], at=8, order=order) + tail

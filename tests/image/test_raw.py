@@ -14,9 +14,10 @@ from support.raws import dng
 from support.readers import exiftool_tags
 
 from hatcli.errors import InputError
-from hatcli.image import decode, encode, formats, tone
-from hatcli.image.codecs import raw, raw_directories
+from hatcli.image import decode, encode, formats, ifd, tone
+from hatcli.image.codecs import boxes, raw, raw_directories
 from hatcli.image.options import RAW_PROFILES, DecodeOptions
+from hatcli.image.picture import Picture
 
 pytest.importorskip("rawpy")
 
@@ -64,6 +65,29 @@ def test_exif_goes_through(tmp_path: Path) -> None:
     tags = exiftool_tags(tmp_path / "a.jpg")
     assert (tags["Make"], tags["ISO"], tags["ExposureTime"]) == ("Maker", 200, 0.01)
     assert tags.get("Orientation", 1) == 1
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_exif_of_canons_boxes_becomes_one_block(tmp_path: Path, order: str) -> None:
+    def part(*fields: ifd.Entry, order: str = "<") -> bytes:
+        start = b"II*\0\x08\0\0\0" if order == "<" else b"MM\0*\0\0\0\x08"
+        return start + ifd.layout(fields, at=8, order=order)
+
+    make = part(ifd.Entry(0x010F, ifd.ASCII, 6, b"Canon\0"), ifd.numbers(0x0112, ifd.SHORT, 6, order="<"))
+    details = part(ifd.numbers(0x8827, ifd.SHORT, 400, order=order), order=order)
+    position = part(ifd.Entry(0x0001, ifd.ASCII, 2, b"N\0"))
+    inside = b"".join(
+        boxes.box(kind, body) for kind, body in ((b"CMT1", make), (b"CMT2", details), (b"CMT4", position))
+    )
+    data = boxes.box(b"ftyp", b"crx \0\0\0\1crx isom") + boxes.box(b"moov", boxes.box(b"uuid", bytes(16) + inside))
+    read = raw.RawReader(data, "RAW", 64, 48, "srgb").beside()
+    assert read.exif is not None
+    encode.write(Picture(ramp(), exif=read.exif), tmp_path / "a.jpg", overwrite=False)
+    tags = exiftool_tags(tmp_path / "a.jpg")
+    assert (tags["Make"], tags["ISO"], tags["GPSLatitudeRef"]) == ("Canon", 400, "N")
+    assert "Orientation" not in tags or tags["Orientation"] == 1
+    damaged = data.replace(b"CMT1" + b"II*\0", b"CMT1" + b"IIx\0")
+    assert raw.RawReader(damaged, "RAW", 64, 48, "srgb").beside().exif is None
 
 
 @pytest.mark.parametrize("profile", RAW_PROFILES)
@@ -120,6 +144,11 @@ def test_a_file_without_all_its_samples_is_cut_off_and_not_black(share: float) -
     for read in (decode.decode, decode.describe):
         with pytest.raises(InputError, match="the file is cut off"):
             read(data[: int(len(data) * share)])
+
+
+def test_a_file_whose_samples_could_not_be_unpacked_is_damaged_and_not_black() -> None:
+    with pytest.raises(InputError, match="it holds no picture"):
+        decode.decode(dng(np.zeros((48, 64, 3))))
 
 
 def test_what_libraw_finds_damaged_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hatcli.errors import InputError
 from hatcli.image import exif, formats, ifd, opening, profiles, samples
-from hatcli.image.codecs import raw_directories
+from hatcli.image.codecs import boxes, raw_directories
 from hatcli.image.codecs.reader import Beside, Reader, Shape
 
+_UUID = 16  # bytes in front of what is in such a box
+_CANON_PARTS = {exif.EXIF_POINTER: b"CMT2", exif.GPS_POINTER: b"CMT4"}
 _TURNED = (5, 6)  # LibRaw's codes for a quarter turn
 _SRGB_GAMMA = (2.4, 12.92)  # exponent and slope of the straight part, as LibRaw takes them
 _SPACES: dict[str, tuple[str, tuple[float, float], bytes | None]] = {  # LibRaw's name, its curve, the profile to say so
@@ -38,6 +41,8 @@ class RawReader(Reader):
         space, gamma, _ = _SPACES[self.profile]
         try:
             with rawpy.imread(io.BytesIO(self.data)) as raw:
+                if raw.raw_type == rawpy.RawType.Flat and not raw.raw_image_visible.any():
+                    raise formats.DamageError("it holds no picture: no sample is above 0, not even by noise")
                 array = raw.postprocess(
                     output_bps=16,
                     use_camera_wb=True,
@@ -89,8 +94,8 @@ def opened(data: bytes, format: str, *, name: str, max_pixels: int, profile: str
 
 
 def _exif_of(data: bytes) -> bytes | None:
-    """The EXIF block: of the file's own directory, or of the JPEG inside."""
-    with_directory = _from_directory(data)
+    """The EXIF block: of the file's own directory, of Canon's boxes, or of the JPEG inside."""
+    with_directory = _from_boxes(data) if data[4:8] == b"ftyp" else _from_directory(data)
     if with_directory is not None:
         return with_directory
     start = data.find(b"\xff\xd8\xff\xe1", 0, 1 << 20)
@@ -107,3 +112,14 @@ def _from_directory(data: bytes) -> bytes | None:
         return exif.from_tiff(data, ifd.read(data, head.first, order=head.order).entries, order=head.order)
     except ValueError:
         return None
+
+
+def _from_boxes(data: bytes) -> bytes | None:
+    """The block put together from Canon's CR3, without the notes that only Canon can read."""
+    for box in boxes.boxes(boxes.find(data, b"moov") or b""):
+        parts = {part.kind: bytes(part.body) for part in boxes.boxes(box.body[_UUID:])} if box.kind == b"uuid" else {}
+        if b"CMT1" in parts:
+            pointed = {tag: parts[kind] for tag, kind in _CANON_PARTS.items() if kind in parts}
+            with suppress(ValueError):
+                return exif.from_parts(parts[b"CMT1"], pointed)
+    return None
