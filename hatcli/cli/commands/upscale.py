@@ -55,7 +55,6 @@ def upscale(
     console, shard = course.console(talk, files), course.shard()
     cluster.check(server=remote.server)
     asked = remote.parameters(model, files, size, content, running, course)
-
     from hatcli.batch.decoder import DecoderProcess
 
     with ExitStack() as opened:
@@ -72,8 +71,7 @@ def upscale(
         from hatcli.upscaling.upscaler import Upscaler
 
         films, seeing = film.beside(decoder, max_pixels=content.max_pixels())
-        plan = remote.planned(plan_of(files, size, content, course, films), asked)
-        naming = files.naming(film.suffix(files.suffix))
+        plan, naming = plan_of(files, size, content, course, films), files.naming(film.suffix(files.suffix))
         settings = running.settings(alpha=content.alpha, keep_color=content.keep_color)
         found = files.find(naming, look=seeing.look, is_film=films.is_film)
         session = joined(cluster, running, console, opened)
@@ -98,6 +96,7 @@ def upscale(
                 is_noted=not course.dry_run,
             )
         else:
+            plan = remote.planned(plan, asked)
             batch = settle(
                 found, files.output, naming, plan, networks, upscaler, seeing, shard=shard, named=files.named
             )
