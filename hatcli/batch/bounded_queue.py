@@ -57,10 +57,10 @@ class BoundedQueue(Generic[T]):
         return self._stopped
 
     @property
-    def is_empty(self) -> bool:
-        """Whether an item is still to come, and whoever takes one now has to wait for it."""
+    def is_over(self) -> bool:
+        """Whether nothing is in it, and nothing will be."""
         with self._changed:
-            return not (self._items or self._finished or self._stopped)
+            return not self._items and (self._finished or self._stopped)
 
     @property
     def is_finished(self) -> bool:
@@ -86,6 +86,11 @@ class BoundedQueue(Generic[T]):
             with self._changed:
                 if self._items and self._items[0] is entry:
                     self._pop()
+
+    def taken_now(self, most: int) -> list[T]:
+        """What is in it by now, at most so many."""
+        with self._changed:
+            return [self._pop() for _ in range(min(most, len(self._items)))]
 
     def _wait(self) -> bool:
         """Wait for an item; whether there is one."""

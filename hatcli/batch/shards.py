@@ -30,7 +30,7 @@ class Shard:
         """Whether it is everything."""
         return self.count == 1
 
-    def holds(self, relative: PurePath) -> bool:
+    def holds(self, relative: PurePath | str) -> bool:
         """Whether the picture of this name, below the folder it was found in, belongs to the part."""
         return place_of(relative) % self.count == self.number - 1
 
@@ -61,11 +61,11 @@ def parse(text: str) -> Shard:
     return shard
 
 
-def place_of(relative: PurePath) -> int:
+def place_of(relative: PurePath | str) -> int:
     """The number whose remainder chooses the part.
 
     The first eight bytes, big-endian, of the SHA-256 of the relative name in UTF-8 with `/` between folders, letters
     composed (NFC): the same on every system, in every version, whatever other pictures there are.
     """
-    name = unicodedata.normalize("NFC", relative.as_posix())
+    name = unicodedata.normalize("NFC", relative if isinstance(relative, str) else relative.as_posix())
     return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big")

@@ -207,6 +207,7 @@ class RayWorkers:
             raise UsageError(message, hint="every node needs the same hat and packages, and the same folders")
         self.say(f"note: {message}: it is not used")
         self._refused.add(seat.node.id)
+        self._nodes.pop(seat.node.id, None)  # it has not gone
         lost = [other for other, one in self._seats.items() if one.node.id == seat.node.id]
         return [self._lose(other) for other in lost]
 

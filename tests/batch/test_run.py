@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,32 @@ def test_an_interruption_is_told_after_all_that_is_finished(
     with pytest.raises(KeyboardInterrupt):
         running.deliver(running.run(jobs, upscaler, PLAN), tell)
     assert len(outcomes(iter(told))) == len(list((tmp_path / "out").iterdir())) == 10
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("number", [0, 5, 17])
+def test_an_interruption_beside_the_telling_leaves_no_outcome_untold_and_tells_none_twice(
+    tmp_path: Path, upscaler: Upscaler, before: bool, number: int
+) -> None:
+    """As a signal that comes just before, or just after, an event is told."""
+    told, entered = list[Event](), 0
+
+    @contextmanager
+    def undisturbed() -> Iterator[None]:
+        nonlocal entered
+        entered += 1
+        if before and entered == number + 1:
+            raise KeyboardInterrupt
+        yield
+        if not before and entered == number + 1:
+            raise KeyboardInterrupt
+
+    events = running.run(jobs_in(tmp_path, 40), upscaler, PLAN)
+    with pytest.raises(KeyboardInterrupt):
+        running.deliver(events, told.append, undisturbed=undisturbed)
+    done = [event.job.output for event in told if isinstance(event, Outcome)]
+    made = sorted(Path(tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else []
+    assert sorted(map(str, done)) == sorted(map(str, made))
 
 
 def test_a_run_that_can_be_told_to_nobody_ends(tmp_path: Path, upscaler: Upscaler) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import threading
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,13 @@ from PIL import Image
 from hatcli.atomic import temporary_name
 from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
-from hatcli.batch.outcomes import Outcome
+from hatcli.batch.outcomes import Event, Outcome
 from hatcli.batch.plan import Job, Plan
 from hatcli.batch.reading import Stamp
 from hatcli.batch.stamps import stamp_file
 from hatcli.cluster.dispatch import Joined, Lost, News, Rested, Told, run
 from hatcli.cluster.messages import Ended, Said, Staged, Task
+from hatcli.errors import UsageError
 from hatcli.upscaling.size import Target
 
 MEMORY = """
@@ -184,6 +187,42 @@ def test_an_exception_ends_the_run_and_what_was_staged_is_named(jobs: list[Job])
     done = {outcome.job.output for outcome in told if isinstance(outcome, Outcome)}
     assert 3 <= len(done) < 100
     assert done == set(root.glob("*.png"))
+
+
+def test_work_begins_while_pictures_are_still_being_found(jobs: list[Job]) -> None:
+    root = jobs[0].root
+    assert root is not None
+    has_begun = threading.Event()
+
+    def found() -> Iterator[Job]:
+        yield from jobs[:3]
+        assert has_begun.wait(60), "the first pictures were not begun"
+        late = root / "in" / "late.png"
+        Image.new("RGB", (2, 2)).save(late)
+        yield Job(InputFile(late, Path("late.png")), root / "late.png", root)
+
+    journal, ended = journal_in(root), 0
+    for event in run(found(), Plan(Target()), {root: journal}, Pretenders(3), size_of=lambda job: 1.0):
+        has_begun.set()
+        ended += isinstance(event, Outcome) and event.status == "done"
+    journal.close()
+    assert ended == 4
+
+
+def test_what_goes_wrong_while_pictures_are_found_is_raised_after_those_that_were(jobs: list[Job]) -> None:
+    root = jobs[0].root
+    assert root is not None
+
+    def found() -> Iterator[Job]:
+        yield from jobs[:10]
+        raise UsageError("two pictures would become the same")
+
+    journal, told = journal_in(root), list[Event]()
+    events = run(found(), Plan(Target()), {root: journal}, Pretenders(3), size_of=lambda job: 1.0)
+    with pytest.raises(UsageError, match="the same"):
+        told.extend(events)
+    journal.close()
+    assert len([event for event in told if isinstance(event, Outcome)]) == 10
 
 
 def test_memory_does_not_grow_with_what_is_done(tmp_path: Path) -> None:

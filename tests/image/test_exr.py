@@ -167,6 +167,25 @@ def test_what_is_no_number_is_mended_and_told() -> None:
     assert any("below 0" in note for note in read.notes)
 
 
+def test_light_beyond_half_floats_is_cut_off_told_and_spoils_no_other() -> None:
+    values = np.full((4, 4, 3), 0.5, np.float32)
+    values[0, 0] = 1e9
+    read = decode.decode(exr(rgb(values)))
+    assert "values above 65504, the highest of half floats, became 65504" in read.notes
+    back = channels_of(encode.encode(read, format="EXR"))["R"].astype(float)
+    assert back[0, 0] > 65000
+    assert abs(back[2, 2] - 0.5) < 0.002
+
+
+def test_light_without_coverage_is_told() -> None:
+    values, alpha = scene(), np.ones((24, 36), np.float32)
+    alpha[3] = 0
+    read = decode.decode(exr({**rgb(values), "A": alpha}))
+    assert any("light where alpha is 0" in note for note in read.notes)
+    values[3] = 0
+    assert decode.decode(exr({**rgb(values), "A": alpha})).notes == ()
+
+
 def test_further_channels_are_left_out_and_told() -> None:
     values = scene()
     read = decode.decode(exr({**rgb(values), "Z": values[..., 0]}))

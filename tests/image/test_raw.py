@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ImageCms
 from support.pictures import ramp, saved, tiff_file
-from support.raws import dng
+from support.raws import dng, linear_dng
 from support.readers import exiftool_tags
 
 from hatcli.errors import InputError
@@ -65,6 +65,20 @@ def test_exif_goes_through(tmp_path: Path) -> None:
     tags = exiftool_tags(tmp_path / "a.jpg")
     assert (tags["Make"], tags["ISO"], tags["ExposureTime"]) == ("Maker", 200, 0.01)
     assert tags.get("Orientation", 1) == 1
+
+
+def test_linear_raw_is_the_scene() -> None:
+    read = decode.decode(linear_dng(scene(), channels=3))
+    assert np.abs(tone.from_srgb(read.pixels) - scene()).max() < 0.002
+
+
+@pytest.mark.parametrize("profile", RAW_PROFILES)
+def test_a_sensor_without_colours_gives_gray_whatever_the_profile(profile: str) -> None:
+    data, options = linear_dng(scene(), channels=1), DecodeOptions(raw_profile=profile)
+    read = decode.decode(data, options=options)
+    assert decode.describe(data, options=options).channels == read.pixels.shape[2] == 1
+    assert read.icc is None
+    assert np.array_equal(read.pixels, decode.decode(data).pixels)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

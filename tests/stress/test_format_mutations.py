@@ -14,7 +14,7 @@ from PIL import Image
 from support.mutations import mutated
 from support.pictures import noise, picture, ramp
 from support.psds import psd
-from support.raws import dng
+from support.raws import dng, linear_dng
 
 from hatcli.batch.decoder import DecoderProcess
 from hatcli.errors import InputError
@@ -41,7 +41,9 @@ def _jxl() -> list[bytes]:
 
 
 def _raw() -> list[bytes]:
-    return [dng(np.full((24, 32, 3), 0.4)), dng(np.full((24, 32, 3), 0.2), orientation=6)]
+    linear = linear_dng(np.full((24, 32, 3), 0.3), channels=3)
+    turned = dng(np.full((24, 32, 3), 0.2), orientation=6)
+    return [dng(np.full((24, 32, 3), 0.4), samples_last=True), turned, linear]
 
 
 def _exr() -> list[bytes]:
@@ -52,7 +54,12 @@ def _exr() -> list[bytes]:
 
 
 def _psd() -> list[bytes]:
-    return [psd(noise(12, 14, 3, bits=16)), psd(noise(12, 14, 1)), psd(noise(12, 14, 4, bits=16))]
+    return [
+        psd(noise(12, 14, 3, bits=16)),
+        psd(noise(12, 14, 1)),
+        psd(noise(12, 14, 4, bits=16)),
+        psd(noise(12, 14, 3), large=True),
+    ]
 
 
 def _pages() -> list[bytes]:

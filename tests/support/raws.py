@@ -75,6 +75,24 @@ def dng(scene: NDArray[np.floating], *, orientation: int = 1, samples_last: bool
     return struct.pack("<2sHI", b"II", 42, first_at) + body + raw_bytes + details + directory
 
 
+def linear_dng(scene: NDArray[np.floating], *, channels: int) -> bytes:
+    """A DNG that has been put together from its mosaic already, or one of a sensor that sees no colours."""
+    height, width = scene.shape[:2]
+    data, number, short, long = bytearray(dng(scene)), partial(ifd.numbers, order=_ORDER), ifd.SHORT, ifd.LONG
+    seen = np.rint((scene * np.array(NEUTRAL)).clip(0, 1) * WHITE).astype("<u2")
+    pixels = (seen if channels == 3 else seen[..., 1:2]).tobytes()
+    raw = [
+        number(254, long, 0), number(256, long, width), number(257, long, height), number(258, short, *[16] * channels),
+        number(259, short, 1), number(262, short, 34892), number(273, long, len(data)), number(277, short, channels),
+        number(278, long, height), number(279, long, len(pixels)), number(284, short, 1),
+    ]  # fmt: skip
+    at = len(data) + len(pixels)
+    head = ifd.header(bytes(data))
+    pointer = ifd.read(bytes(data), head.first, order=_ORDER).entries[330].position + 8
+    data[pointer : pointer + 4] = struct.pack("<I", at)
+    return b"".join((data, pixels, ifd.layout(raw, at=at, order=_ORDER)))
+
+
 def _seen_by_camera(matrix: tuple[float, ...]) -> list[float]:
     """The matrix from XYZ to the camera's colours: sRGB's own, each of them weakened as by `NEUTRAL`."""
     return [value * NEUTRAL[at // 3] for at, value in enumerate(matrix)]

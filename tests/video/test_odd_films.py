@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -17,8 +18,10 @@ import pytest
 from support.commands import hat, refused
 from support.films import ffmpeg, film, packets_hash, probed, streams, times
 from support.readers import said_by
+from typer.testing import CliRunner
 
 pytest.importorskip("av", reason="films need the extra `video`")
+from hatcli.cli import app
 from hatcli.video.segments import Coded, Segments
 
 ROOT = Path(__file__).parent.parent.parent
@@ -298,3 +301,21 @@ def test_two_runs_do_not_make_one_film_at_once(tmp_path: Path, weights: Path) ->
     line = refused(hat(source, "-o", tmp_path / "b.mkv", "-n", weights, "--scale", "2"), 2)
     assert "another run makes" in line
     held.close()
+
+
+def test_doctor_names_the_encoders_and_which_of_cards_run_here() -> None:
+    facts = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
+    for name in ("h264", "hevc", "av1", "ffv1", "prores", "nvenc"):
+        assert name in facts["films"]
+    assert facts["packages"]["av"] != "not installed"
+
+
+@pytest.mark.parametrize(("source", "output"), [("a.mkv", "b.gif"), ("a.gif", "b.mp4")])
+def test_a_dry_run_between_films_and_animated_pictures_says_frames_and_writes_nothing(
+    tmp_path: Path, weights: Path, source: str, output: str
+) -> None:
+    film(tmp_path / source, *(["-c:v", "gif"] if source.endswith("gif") else []), rate="10", frames=5)
+    done = hat(tmp_path / source, "-o", tmp_path / output, "-n", weights, "--scale", "2", "--dry-run")
+    assert done.exit_code == 0, done.stderr
+    assert "5 frames" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [source]

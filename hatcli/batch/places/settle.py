@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +16,7 @@ from hatcli.batch.places.address import Address
 from hatcli.batch.places.journal import StoreJournal, root_of
 from hatcli.batch.places.objects import Stored
 from hatcli.batch.places.store import StorePlace
-from hatcli.batch.places.stream import JobStream, Pages, Target, in_pages, objects_below
+from hatcli.batch.places.stream import JobStream, Page, Pages, Target, in_pages, objects_below
 from hatcli.batch.plan import Plan, ways
 from hatcli.batch.shards import Shard
 from hatcli.batch.stamps import is_there
@@ -61,7 +61,9 @@ def settle_stored(
     if target.named is not None:
         _check_named(target, plan)
     journals = _journals(target, upscaler, plan, opened, shard)
-    pages = chain(in_pages(found.files), *(source.pages(recursive=recursive, avoid=avoid) for source in sources))
+    pages = chain(
+        in_pages(found.files), *(source.pages(recursive=recursive, avoid=avoid, shard=shard) for source in sources)
+    )
     journal = journals.get(target.root) if target.root is not None else None
     inputs = digest_of(
         [address.parse(name).label if address.is_url(name) else str(Path(name).absolute()) for name in named]
@@ -103,20 +105,20 @@ class _Source:
                 f"results do not go to {output.label}, where the pictures are", hint=f"use -o {output.label}/large/"
             )
 
-    def pages(self, *, recursive: bool, avoid: StorePlace | None) -> Pages:
+    def pages(self, *, recursive: bool, avoid: StorePlace | None, shard: Shard) -> Pages:
         if self._single is not None:
-            yield [self._single]
+            yield Page(1, [self._single])
             return
         assert self._place is not None, "a source is a picture or a place"
         yield from _not_empty(
-            objects_below(self._place, recursive=recursive, avoid=avoid), self._place, recursive=recursive
+            objects_below(self._place, recursive=recursive, avoid=avoid, shard=shard), self._place, recursive=recursive
         )
 
 
-def _not_empty(pages: Pages, place: StorePlace, *, recursive: bool) -> Iterator[list[InputFile]]:
+def _not_empty(pages: Pages, place: StorePlace, *, recursive: bool) -> Pages:
     is_empty = True
     for page in pages:
-        is_empty = is_empty and not page
+        is_empty = is_empty and not page.listed
         yield page
     if is_empty:
         raise UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
 from hatcli.batch.places.address import Address
@@ -64,8 +64,11 @@ class StorePlace:
         """See `Holder.known`."""
         return self._seen.get(key)
 
-    def pages(self, below: str = "") -> Iterator[list[Stored]]:
+    def pages(self, below: str = "", *, is_wanted: Callable[[str], bool] | None = None) -> Iterator[list[Stored]]:
         """The objects below the prefix, and below a folder in it; after an interruption from where it was.
+
+        Args:
+            is_wanted: by its key; the pages hold no others.
 
         Raises:
             InputError: they cannot be listed.
@@ -91,8 +94,9 @@ class StorePlace:
             if page is None:
                 return
             if page:
-                last = max(str(entry["path"]) for entry in page)
-                yield [Stored(self, str(entry["path"]), _stamp(entry)) for entry in page]
+                last = max(entry["path"] for entry in page)
+                wanted = page if is_wanted is None else [entry for entry in page if is_wanted(entry["path"])]
+                yield [Stored(self, str(entry["path"]), _stamp(entry)) for entry in wanted]
 
     def note_all(self) -> None:
         """Look at what is there now, so that `known` tells."""

@@ -12,13 +12,24 @@ from hatcli.batch.naming import Naming
 from hatcli.batch.places.objects import Stored
 from hatcli.batch.places.store import HIDDEN, PAGE, StorePlace
 from hatcli.batch.plan import Job, Plan
-from hatcli.batch.shards import Shard
+from hatcli.batch.shards import WHOLE, Shard
 from hatcli.errors import HatError, UsageError
 from hatcli.image import decode, formats
 from hatcli.image.decode import PictureInfo
 from hatcli.upscaling.upscaler import Upscaler
 
-Pages = Iterator[list[InputFile]]
+_ENDINGS = tuple(formats.SUFFIXES)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some pictures, in order: how many were listed, and those of them that belong to a part, or all."""
+
+    listed: int
+    files: list[InputFile]
+
+
+Pages = Iterator[Page]
 
 
 @dataclass(frozen=True)
@@ -78,8 +89,9 @@ class JobStream:
             UsageError: two pictures would become the same result.
         """
         for page in self.pages:
-            self.found += len(page)
-            jobs = [self._job(file) for file in page if self.shard.is_whole or self.shard.holds(file.relative)]
+            self.found += page.listed
+            mine = [file for file in page.files if self.shard.is_whole or self.shard.holds(file.relative)]
+            jobs = [self._job(file) for file in mine]
             self.made += len(jobs)
             if self.journal is not None and self.is_noted:
                 self.journal.expect([job.result for job in jobs if job.result is not None], inputs=self.inputs)
@@ -142,31 +154,46 @@ def look(file: InputFile, *, max_pixels: int) -> PictureInfo:
         return decode.describe(whole, name=file.label, max_pixels=max_pixels)
 
 
-def objects_below(place: StorePlace, *, recursive: bool, avoid: StorePlace | None) -> Pages:
-    """The pictures below a prefix, by their names; hidden ones, and those below `avoid`, are left out."""
-    for page in place.pages():
-        files = []
-        for stored in page:
-            relative = PurePosixPath(place.relative(stored.key))
-            inside = avoid is not None and avoid.base == place.base and _is_below(stored.key, avoid.prefix)
-            if not inside and (recursive or len(relative.parts) == 1) and _is_picture(stored.key, relative):
-                files.append(InputFile(None, Path(relative), stored=stored))
-        yield files
+def objects_below(place: StorePlace, *, recursive: bool, avoid: StorePlace | None, shard: Shard = WHOLE) -> Pages:
+    """The pictures below a prefix, by their names; hidden ones, and those below `avoid`, are left out.
+
+    Whoever has a small part of a million names waits for them all: what is told of the others is text alone.
+    """
+    apart = avoid.prefix if avoid is not None and avoid.base == place.base else None
+    listed = 0
+
+    def is_wanted(key: str) -> bool:
+        nonlocal listed
+        relative = place.relative(key)
+        is_deep = not recursive and "/" in relative
+        if is_deep or not _is_picture(key, relative) or (apart is not None and _is_below(key, apart)):
+            return False
+        listed += 1
+        return shard.is_whole or shard.holds(relative)
+
+    for page in place.pages(is_wanted=is_wanted):
+        files = [InputFile(None, Path(place.relative(stored.key)), stored=stored) for stored in page]
+        yield Page(listed, files)
+        listed = 0
 
 
 def in_pages(files: list[InputFile]) -> Pages:
     """Files that were found already."""
     for start in range(0, len(files), PAGE):
-        yield files[start : start + PAGE]
+        page = files[start : start + PAGE]
+        yield Page(len(page), page)
 
 
 def _is_below(key: str, prefix: str) -> bool:
     return not prefix or key.startswith(f"{prefix}/")
 
 
-def _is_picture(key: str, relative: PurePosixPath) -> bool:
+def _is_picture(key: str, relative: str) -> bool:
     """Whether a name is that of a picture, and one that a folder can have, too."""
-    parts = key.split("/")
-    plain = all(part not in ("", ".", "..") and "\\" not in part and "\0" not in part for part in parts)
-    hidden = any(part.startswith(".") for part in relative.parts)
-    return plain and not hidden and HIDDEN not in parts and relative.suffix.lower() in formats.SUFFIXES
+    if not relative.lower().endswith(_ENDINGS) or relative.startswith(".") or "/." in relative:
+        return False
+    inside = f"/{key}/"
+    return not any(odd in inside for odd in _ODD)
+
+
+_ODD = ("//", "/./", "/../", "\\", "\0", f"/{HIDDEN}/")

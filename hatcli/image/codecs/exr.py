@@ -41,7 +41,9 @@ class ExrReader(Reader):
         planes, notes = _finite(planes)
         if alpha is not None:
             alpha = np.nan_to_num(alpha, nan=1.0).clip(0, 1)
-            planes = np.divide(planes, alpha[..., None], out=planes, where=alpha[..., None] > 0)
+            if (planes[alpha == 0] > 0).any():
+                notes.append("light where alpha is 0, such as a glow, does not come back in OpenEXR")
+            planes = np.divide(planes, alpha[..., None], out=planes, where=alpha[..., None] > 0).clip(0, _HALF_MOST)
         light = tone.scene(float(planes.max(initial=0.0)), self._chromaticities())
         assert light.peak is not None
         deep = None if alpha is None else np.rint(alpha * 65535).astype(np.uint16)
@@ -142,7 +144,9 @@ def _finite(planes: NDArray[np.float32]) -> tuple[NDArray[np.float32], list[str]
         notes.append("values that are not numbers became 0, infinite ones the highest of the others")
     if (planes < 0).any():
         notes.append("values below 0 became 0")
-    return planes.clip(0), notes
+    if (planes > _HALF_MOST).any():
+        notes.append("values above 65504, the highest of half floats, became 65504")
+    return planes.clip(0, _HALF_MOST), notes
 
 
 def encode(picture: Picture, options: EncodeOptions) -> tuple[bytes, list[str]]:

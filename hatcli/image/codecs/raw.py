@@ -29,11 +29,12 @@ _SPACES: dict[str, tuple[str, tuple[float, float], bytes | None]] = {  # LibRaw'
 
 @dataclass(frozen=True)
 class RawReader(Reader):
-    """A raw file that LibRaw knows."""
+    """A raw file that LibRaw knows; `channels` is 1 where the sensor sees no colours."""
 
     width: int
     height: int
     profile: str
+    channels: int = 3
 
     def unpack(self) -> samples.Unpacked:
         import rawpy
@@ -62,7 +63,7 @@ class RawReader(Reader):
         return Beside(icc=_SPACES[self.profile][2], exif=block, xmp=None, dpi=None, turn=1)
 
     def shape(self) -> Shape:
-        return Shape(self.width, self.height, 3, 16, alpha=False)
+        return Shape(self.width, self.height, self.channels, 16, alpha=False)
 
     def remarks(self, *, has_profile: bool) -> list[str]:
         return [f"developed with the camera's white balance, to {_SPACES[self.profile][0]}"]
@@ -80,7 +81,7 @@ def opened(data: bytes, format: str, *, name: str, max_pixels: int, profile: str
 
     try:
         with rawpy.imread(io.BytesIO(data)) as raw:
-            sizes = raw.sizes
+            sizes, channels = raw.sizes, 1 if raw.num_colors == 1 else 3
     except rawpy.LibRawFileUnsupportedError as error:
         refusal = formats.refusal("RAW")
         raise InputError(f"cannot read {name}: {refusal.reason}", hint=refusal.hint) from error
@@ -90,7 +91,8 @@ def opened(data: bytes, format: str, *, name: str, max_pixels: int, profile: str
     opening.check_pixels((width, height), name=name, max_pixels=max_pixels)
     if raw_directories.is_cut_off(data):
         raise formats.DamageError("the file is cut off")
-    return RawReader(data, format, width, height, profile)
+    # Gray has no primaries, so that sRGB's curve is all it needs.
+    return RawReader(data, format, width, height, profile if channels > 1 else "srgb", channels)
 
 
 def _exif_of(data: bytes) -> bytes | None:
