@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from hatcli import __version__
 from hatcli.batch.films import Films
 from hatcli.batch.inputs import InputFile
-from hatcli.batch.journal import Journal
+from hatcli.batch.journal import NO_WEIGHTS, Journal
 from hatcli.batch.places.objects import Stored
 from hatcli.batch.shards import WHOLE, Shard
 from hatcli.batch.stamps import is_there
@@ -41,6 +41,7 @@ class Plan:
         decoding: how inputs are read.
         films: who enlarges films; None: nobody does.
         writers: threads that encode and write while the next picture is enlarged.
+        asked: of a server that enlarges the pictures; None: they are enlarged here.
     """
 
     target: Target
@@ -55,6 +56,7 @@ class Plan:
     writers: int = 2
     decoding: DecodeOptions = field(default_factory=DecodeOptions)
     films: Films | None = field(default=None, compare=False)
+    asked: Mapping[str, Any] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.frames not in (None, "first", "all"):
@@ -115,8 +117,12 @@ def ways(
         made_with["decoding"] = asdict(plan.decoding)
     if plan.films is not None and plan.films.settings:
         made_with["films"] = plan.films.settings
+    if plan.asked is not None:
+        made_with["server"] = dict(plan.asked)
 
     def weights_for(jpeg_quality: int | None, factor: float | None) -> str:
+        if plan.asked is not None:  # nobody knows them but the server
+            return NO_WEIGHTS
         return opened.suited(jpeg_quality=jpeg_quality, factor=factor).digest
 
     return made_with, weights_for

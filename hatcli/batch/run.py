@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from hatcli.batch.bugs import BugReport
@@ -32,8 +32,8 @@ def run(
 
     Whatever a picture makes go wrong is its failure; bugs are written down. A failure ends the run after what is
     finished has been written if `plan.fail_fast`, or if the disk is full. So does an exception thrown into the
-    generator, such as Ctrl-C, after the outcomes of what was finished by then, the one that was told last maybe once
-    more; closing it does so as well, except that nobody hears of them. No temporary file stays.
+    generator, such as Ctrl-C, after the outcomes of what was finished by then; closing it does so as well, except that
+    nobody hears of them. No temporary file stays.
 
     Args:
         journals: open ones by `Job.root`; results below other folders are not noted anywhere.
@@ -46,18 +46,15 @@ def run(
         writers = Writers(threads, plan, intake.journals, bugs)
         try:
             reader_done = reader.submit(intake.read_all, intake.read_stdin())
-            last = None
-            for event in noted(until_failure(_enlarge_all(intake, upscaler, writers), plan), intake.journals):
-                yield event
-                last = event
+            yield from noted(until_failure(_enlarge_all(intake, upscaler, writers), plan), intake.journals)
+            writers.accepted()
             intake.queue.stop()
-            left = (event for event in writers.finished(all_of_them=True) if event is not last)
-            yield from noted(left, intake.journals)
+            yield from noted(writers.last(), intake.journals)
         except GeneratorExit:
             raise
         except BaseException:
             intake.queue.stop()
-            yield from noted(writers.finished(all_of_them=True), intake.journals)
+            yield from noted(writers.last(), intake.journals)
             raise
         finally:
             intake.queue.stop()
@@ -65,36 +62,20 @@ def run(
         reader_done.result()  # a bug in the reader's thread must not pass for the end of the jobs
 
 
-def deliver(
-    events: Generator[Event, None, None],
-    tell: Callable[[Event], None],
-    *,
-    undisturbed: Callable[[], AbstractContextManager[object]] = nullcontext,
-) -> None:
-    """Tell every event of a run, once.
+def deliver(events: Generator[Event, None, None], tell: Callable[[Event], object]) -> None:
+    """Tell every event of a run.
 
     An exception on the way, such as Ctrl-C, ends the run; what was finished by then is told before it is raised again.
-
-    Args:
-        undisturbed: a context in which signals wait, so that an event is either told or not.
+    The outcome that was told last may come twice then, as nobody knows whether it had arrived: the same object.
     """
-    told: Event | None = None
-
-    def tell_once(event: Event) -> None:
-        nonlocal told
-        with undisturbed():
-            if event is not told:
-                told = event
-                tell(event)
-
     try:
         for event in events:
-            tell_once(event)
+            tell(event)
     except BaseException as interruption:
         try:
             event = events.throw(interruption)
             while True:
-                tell_once(event)
+                tell(event)
                 event = next(events)
         finally:
             events.close()

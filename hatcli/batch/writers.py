@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ class Made:
 class Writers:
     """Results on their way to files: how many bytes wait, and which are done.
 
+    A signal may end `add` or `finished` anywhere, and what has got its file must still be told. So the writing thread,
+    which no signal reaches, puts an outcome where it is found, and there it stays until whoever got it asks for more.
+
     Args:
         threads: that write; the caller ends them.
         journals: open ones by `Job.root`.
@@ -47,11 +51,13 @@ class Writers:
 
     def __init__(self, threads: ThreadPoolExecutor, plan: Plan, journals: dict[Path, Journal], bugs: BugReport) -> None:
         self._threads, self._plan, self._journals, self._bugs = threads, plan, journals, bugs
-        self._waiting: dict[Future[Outcome | None], int] = {}
+        self._waiting: dict[Future[None], int] = {}
+        self._ended: deque[Outcome | BaseException] = deque()
+        self._given: Outcome | None = None
 
     def add(self, made: Made) -> None:
         """Begin to write."""
-        future = self._threads.submit(self._write, made)
+        future = self._threads.submit(self._end, made)
         self._waiting[future] = made.result.waiting_bytes
 
     def make_room(self, size: int) -> Iterator[Outcome]:
@@ -60,17 +66,43 @@ class Writers:
             wait(self._waiting, return_when=FIRST_COMPLETED)
             yield from self.finished()
 
+    def last(self) -> Iterator[Outcome]:
+        """Everything, after waiting for it; nothing can be added any more."""
+        self._threads.shutdown()  # waits for those, too, whose future a signal kept from `add`
+        yield from self.finished()
+
     def finished(self, *, all_of_them: bool = False) -> Iterator[Outcome]:
-        """What is written by now; or everything, after waiting for it. What was not taken to the end comes again."""
+        """What is written by now; or everything, after waiting for it."""
         if all_of_them:
             wait(self._waiting)
         for future in [future for future in self._waiting if future.done()]:
-            if (outcome := future.result()) is not None:
-                yield outcome
-            self._waiting.pop(future, None)
+            del self._waiting[future]
+        while self._ended:
+            ended = self._ended[0]
+            if isinstance(ended, BaseException):
+                self._ended.popleft()
+                raise ended
+            self._given = ended
+            yield ended
+            self.accepted()
+
+    def accepted(self) -> None:
+        """The outcome that was given last has arrived; until this is known, it may be given once more."""
+        if self._ended and self._ended[0] is self._given:
+            self._ended.popleft()
+
+    def _end(self, made: Made) -> None:
+        """A writer's thread: one result to its file, and its outcome to be found."""
+        try:
+            outcome = self._write(made)
+        except BaseException as error:
+            self._ended.append(error)
+        else:
+            if outcome is not None:
+                self._ended.append(outcome)
 
     def _write(self, made: Made) -> Outcome | None:
-        """One result to its file; a writer's thread. None: its parts ended early, and somebody else says why."""
+        """One result to its file. None: its parts ended early, and somebody else says why."""
         result, job, size = made.result, made.result.provenance.job, made.decision.size
         journal = self._journals.get(job.root) if job.root is not None else None
         try:

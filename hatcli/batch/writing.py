@@ -53,7 +53,7 @@ def write(result: Enlarged, *, options: EncodeOptions, overwrite: bool, journal:
 
     if os.path.lexists(output) and not may_replace():
         raise UsageError(f"{output} is there already", hint="add --overwrite to replace it")
-    with _folder(output, journal) as folder, replacing(output, replace=may_replace, folder=folder) as file:
+    with folder_of(output, journal) as folder, replacing(output, replace=may_replace, folder=folder) as file:
         lost = _encode(result, file, options)
         if journal is not None and source is not None:
             file.flush()
@@ -85,8 +85,12 @@ def _to_store(
     return lost
 
 
-def _folder(output: Path, journal: Journal | None) -> Folder:
-    """The folder of a result, made if missing."""
+def folder_of(output: Path, journal: Journal | None) -> Folder:
+    """The folder of a result, made if missing.
+
+    Raises:
+        OutputError: it cannot be made or opened.
+    """
     if journal is not None:
         return journal.folder_of(output)
     try:

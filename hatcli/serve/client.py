@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -10,16 +11,20 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode, urlsplit
 
 from hatcli.atomic import replacing
 from hatcli.batch.journal import Journal
 from hatcli.batch.outcomes import Advanced, Event, Outcome, Started
 from hatcli.batch.plan import Job, Plan, reason_to_skip
+from hatcli.batch.reading import Stamp
+from hatcli.batch.run import noted
+from hatcli.batch.stamps import stamp_open
+from hatcli.batch.writing import folder_of
 from hatcli.errors import HatError, InputError, UsageError
-from hatcli.folder import Folder
 from hatcli.outside import open_plain
 from hatcli.upscaling.progress import Progress
 
@@ -130,6 +135,8 @@ def _refusal(answer: http.client.HTTPResponse) -> HatError:
         message, hint = str(told["error"]), told.get("hint")
     except (ValueError, TypeError, KeyError):
         message, hint = f"the server answers {answer.status}", "check the address"
+    if answer.status == 401:
+        hint = "give --token, or HAT_TOKEN, as hat serve has printed it"
     if answer.status in (401, 403, 421):
         return UsageError(message, hint=hint)
     return HatError(message, hint=hint)
@@ -142,11 +149,11 @@ def enlarge(
 
     Some pictures are sent before the first is done. However it ends, the server keeps none of them.
     """
-    sent: deque[tuple[Job, str | HatError]] = deque()
+    sent: deque[tuple[Job, Sent | HatError]] = deque()
     waiting: deque[Job] = deque()
     for job in jobs:
         if reason := reason_to_skip(job, plan, journals):
-            yield Outcome(job, "skipped", reason=reason)
+            yield from noted([Outcome(job, "skipped", reason=reason)], journals)
         else:
             waiting.append(job)
     try:
@@ -154,43 +161,75 @@ def enlarge(
             while waiting and len(sent) < AHEAD:
                 job = waiting.popleft()
                 sent.append((job, _sent(job, client, parameters)))
-            job, id = sent[0]
+            job, what = sent[0]
             yield Started(job)
-            outcome = yield from _awaited(job, id, client, overwrite=plan.overwrite)
+            journal = journals.get(job.root) if job.root is not None else None
+            outcome = yield from _awaited(job, what, client, journal, overwrite=plan.overwrite)
             sent.popleft()
-            yield outcome
+            yield from noted([outcome], journals)
             if outcome.error is not None and plan.fail_fast:
                 return
     finally:
-        for _, id in sent:
-            if isinstance(id, str):
-                _forget(id, client)
+        for _, what in sent:
+            if isinstance(what, Sent):
+                _forget(what.id, client)
 
 
-def _sent(job: Job, client: Client, parameters: Mapping[str, Any]) -> str | HatError:
-    """The id that a picture got, or why it got none."""
+@dataclass(frozen=True)
+class Sent:
+    """A picture that a server has: the id it got there, and the stamp of what was sent."""
+
+    id: str
+    stamp: Stamp
+
+
+class _Stamping:
+    """A file that is read once, and what was read of it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._digest = file, hashlib.sha256()
+        self._status = os.fstat(file.fileno())
+
+    @property
+    def size(self) -> int:
+        return self._status.st_size
+
+    def read(self, size: int) -> bytes:
+        piece = self._file.read(size)
+        self._digest.update(piece)
+        return piece
+
+    def stamp(self) -> Stamp:
+        return Stamp(self.size, self._status.st_mtime_ns, self._digest.hexdigest())
+
+
+def _sent(job: Job, client: Client, parameters: Mapping[str, Any]) -> Sent | HatError:
+    """What became of sending a picture."""
     path = job.source.path
     assert path is not None
     assert job.output is not None
     query = {**parameters, "name": path.name, "format": job.output.suffix.removeprefix(".").lower()}
     try:
-        with open_plain(path) as file:
-            size = str(os.fstat(file.fileno()).st_size)
+        with open_plain(path) as opened:
+            file = _Stamping(opened)
             found = client.ask(
                 "POST", f"/jobs?{urlencode(query, quote_via=quote, errors='replace')}", file, patience=SEND_PATIENCE,
-                **{"Content-Length": size},
+                **{"Content-Length": str(file.size)},
             )  # fmt: skip
-        return str(found["id"])
+            return Sent(str(found["id"]), file.stamp())
     except OSError as error:
         return InputError(f"cannot read {path}: {error.strerror or error}")
     except HatError as error:
         return error
 
 
-def _awaited(job: Job, id: str | HatError, client: Client, *, overwrite: bool) -> Generator[Event, None, Outcome]:
+def _awaited(
+    job: Job, what: Sent | HatError, client: Client, journal: Journal | None, *, overwrite: bool
+) -> Generator[Event, None, Outcome]:
     """Watch a job to its end, and fetch its result."""
-    if isinstance(id, HatError):
-        return Outcome(job, "failed", error=id)
+    if isinstance(what, HatError):
+        return Outcome(job, "failed", error=what)
+    id = what.id
     try:
         found = client.again("GET", f"/jobs/{id}")
         while found["state"] not in ENDED:
@@ -200,8 +239,7 @@ def _awaited(job: Job, id: str | HatError, client: Client, *, overwrite: bool) -
         if found["state"] != "done":
             message = found["error"] or "somebody cancelled it on the server"
             return Outcome(job, "failed", error=HatError(message, hint=found["hint"]))
-        assert job.output is not None
-        _save(job.output, client.fetch(id), overwrite=overwrite)
+        _save(job, client.fetch(id), journal, what.stamp, found["model"], overwrite=overwrite)
     except HatError as error:
         return Outcome(job, "failed", error=error)
     finally:
@@ -210,11 +248,22 @@ def _awaited(job: Job, id: str | HatError, client: Client, *, overwrite: bool) -
     return Outcome(job, "done", **sizes, seconds=found["seconds"], notes=tuple(found["notes"]), model=found["model"])
 
 
-def _save(output: Path, pieces: Iterator[bytes], *, overwrite: bool) -> None:
-    """A result to its file, whole or not at all."""
-    with Folder(output.parent, make=True) as folder, replacing(output, replace=overwrite, folder=folder) as file:
+def _save(
+    job: Job, pieces: Iterator[bytes], journal: Journal | None, origin: Stamp, model: str | None, *, overwrite: bool
+) -> None:
+    """A result to its file, whole or not at all, and to the journal before it takes its name."""
+    output, source = job.output, job.source.origin
+    assert output is not None
+
+    def may_replace() -> bool:
+        return overwrite or (journal is not None and journal.has_made(output))
+
+    with folder_of(output, journal) as folder, replacing(output, replace=may_replace, folder=folder) as file:
         for piece in pieces:
             file.write(piece)
+        if journal is not None and source is not None:
+            file.flush()
+            journal.record(output, source, origin=origin, made=stamp_open(file), made_by={"model": model})
 
 
 def _forget(id: str, client: Client) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from hatcli.models import catalog
 from hatcli.serve.inspection import Inspector
 from hatcli.serve.jobs import DONE, ENDED, QUEUED, Job
-from hatcli.serve.limits import Limits, RefusedError, disk_full
+from hatcli.serve.limits import FULL, Limits, RefusedError, disk_full
 from hatcli.serve.parameters import Parameters, safe_name
 from hatcli.serve.queue import Queue
 from hatcli.serve.root import Root
@@ -196,7 +196,13 @@ class Desk:
         Raises:
             RefusedError: there is none, or it has not ended.
         """
-        self.queue.remove(id)
+        try:
+            self.queue.remove(id)
+        except RefusedError as error:
+            if error.status != FULL or self.job(id).state not in ENDED:
+                raise
+            self.state.remove(id)  # the room that the queue needs to forget it
+            self.queue.remove(id)
         self.state.remove(id)
 
     def clean(self) -> None:

@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
-_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/?#@\s]+)(?::[0-9]{1,5})?")
+_NAME = r"\[[0-9a-fA-F:.]+\]|[^\[\]:/?#@*\s]+"
+_HOST = re.compile(rf"({_NAME})(?::[0-9]{{1,5}})?")
 OPEN = ("/api/v1/health",)  # for everybody who names the right host
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -120,6 +121,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_name(host: str) -> bool:
+    """Whether a server can be called so: a name or an address, without port."""
+    return re.fullmatch(_NAME, host if host.count(":") < 2 or "[" in host else f"[{host}]") is not None
 
 
 def is_wildcard(host: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,13 @@ class Inspector:
             child.kill()
 
     def _ask(self, path: Path, **request: Any) -> dict[str, Any]:
+        answer = None
         with self._turn:
-            answer = self._answer(path, request)
+            try:
+                answer = self._answer(path, request)
+            except DiedError:  # perhaps by somebody's hand, or for want of memory: once more in a fresh process
+                with suppress(DiedError):
+                    answer = self._answer(path, request)
         if answer is None:
             raise RefusedError(
                 422, "the picture cannot be read: its decoder crashed or hung", hint="the file is damaged or hostile"
@@ -70,17 +76,22 @@ class Inspector:
         return answer
 
     def _answer(self, path: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+        """What the process says; None: it hung.
+
+        Raises:
+            DiedError: it died over the question.
+        """
         if self._closed:
             raise RefusedError(503, "the server is ending", hint=None)
         patience = PATIENCE + path.stat().st_size / BYTES_A_SECOND
         if self._child is None:
             self._child, patience = self._start(), patience + START
+        answer = None
         try:
             self._child.send(path=str(path), max_pixels=self._max_pixels, **request)
             answer = self._child.receive(patience)
-        except DiedError:
-            answer = None
-        if answer is None:
-            self._child.kill()
-            self._child = None
+        finally:
+            if answer is None:
+                self._child.kill()
+                self._child = None
         return answer

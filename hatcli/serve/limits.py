@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from hatcli.errors import HatError, UsageError
 from hatcli.image.formats import MOST_PIXELS
 
-SPARE = 64 << 20  # bytes of the disk that are left alone
+FULL = 507  # the status of what the disk has no room for
+SPARE = 64 << 20  # bytes of the disk that are left alone; of a small one, a twentieth
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def too_large(limits: Limits) -> RefusedError:
 
 def disk_full() -> RefusedError:
     """For what the disk has no room for."""
-    return RefusedError(507, "the server's disk is full", hint="remove ended jobs, or free some space")
+    return RefusedError(FULL, "the server's disk is full", hint="remove ended jobs, or free some space")
 
 
 def parse_bytes(text: str) -> int:

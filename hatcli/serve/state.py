@@ -123,7 +123,8 @@ class State:
 
     def free_bytes(self) -> int:
         """What may still be written to the disk."""
-        return max(0, shutil.disk_usage(self.folder).free - SPARE)
+        disk = shutil.disk_usage(self.folder)
+        return max(0, disk.free - min(SPARE, disk.total // 20))
 
 
 def _checked(id: str) -> str:

@@ -14,7 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from hatcli.serve.limits import SPARE, Limits, RefusedError, disk_full, too_large
+from hatcli.serve.limits import Limits, RefusedError, disk_full, too_large
 from hatcli.serve.state import State, new_id
 
 PIECE = 1 << 20  # bytes written at once
@@ -109,7 +109,7 @@ def check_announced(request: Request, state: State, limits: Limits, *, several: 
     size = int(given) if given.isascii() and given.isdecimal() and len(given) < 20 else 0
     if not several and size > limits.max_bytes:
         raise too_large(limits)
-    if size > max(0, state.free_bytes() - SPARE):
+    if size > state.free_bytes():
         raise disk_full()
 
 

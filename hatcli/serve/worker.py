@@ -34,6 +34,7 @@ from hatcli.upscaling.settings import Settings
 from hatcli.upscaling.upscaler import Upscaler
 
 OVERLAP = 32  # pixels
+_HINTS = {4: "leave tile at auto, choose a smaller model, or close other programs"}  # in place of those for a shell
 KEPT_OPEN = 4  # ways to run a model that stay in memory
 
 
@@ -198,7 +199,7 @@ def failure(error: HatError, source: Path, target: Path, name: str) -> dict[str,
             text = text.replace(str(path), known)
         return text
 
-    hint = renamed(error.hint) if error.hint is not None and " -" not in error.hint else None
+    hint = renamed(error.hint) if error.hint is not None and " -" not in error.hint else _HINTS.get(error.exit_code)
     told = {"error": renamed(error.message), "hint": hint, "exit_code": error.exit_code}
     return {**told, "disk": disk_ended(error)}
 

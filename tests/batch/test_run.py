@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,7 +26,7 @@ from hatcli.batch import enlarging, intake, writers, writing
 from hatcli.batch import run as running
 from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.inputs import InputFile
-from hatcli.batch.outcomes import Advanced, Event, Outcome, Started, Writing
+from hatcli.batch.outcomes import Advanced, Event, Outcome, Started, Tally, Writing
 from hatcli.batch.plan import Job, Plan
 from hatcli.errors import InputError, MemoryLimitError
 from hatcli.image import decode
@@ -253,32 +257,6 @@ def test_an_interruption_is_told_after_all_that_is_finished(
     assert len(outcomes(iter(told))) == len(list((tmp_path / "out").iterdir())) == 10
 
 
-@pytest.mark.parametrize("before", [True, False])
-@pytest.mark.parametrize("number", [0, 5, 17])
-def test_an_interruption_beside_the_telling_leaves_no_outcome_untold_and_tells_none_twice(
-    tmp_path: Path, upscaler: Upscaler, before: bool, number: int
-) -> None:
-    """As a signal that comes just before, or just after, an event is told."""
-    told, entered = list[Event](), 0
-
-    @contextmanager
-    def undisturbed() -> Iterator[None]:
-        nonlocal entered
-        entered += 1
-        if before and entered == number + 1:
-            raise KeyboardInterrupt
-        yield
-        if not before and entered == number + 1:
-            raise KeyboardInterrupt
-
-    events = running.run(jobs_in(tmp_path, 40), upscaler, PLAN)
-    with pytest.raises(KeyboardInterrupt):
-        running.deliver(events, told.append, undisturbed=undisturbed)
-    done = [event.job.output for event in told if isinstance(event, Outcome)]
-    made = sorted(Path(tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else []
-    assert sorted(map(str, done)) == sorted(map(str, made))
-
-
 def test_a_run_that_can_be_told_to_nobody_ends(tmp_path: Path, upscaler: Upscaler) -> None:
     def full(event: Event) -> None:
         raise OSError(errno.ENOSPC, "no space")
@@ -376,3 +354,59 @@ def test_a_streamed_result_that_cannot_be_written_stops_the_network(
     )
     assert [type(outcome.error).__name__ for outcome in ended] == ["OutputError"]
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+class InterruptedAt:
+    """Raises KeyboardInterrupt once, at the given place of a run: a line, or the end of a thread pool's `submit`.
+
+    (Not at any line of a thread pool: it would keep its lock.)
+    """
+
+    def __init__(self, place: int) -> None:
+        self.left, self.before = place, sys.gettrace()
+
+    def __enter__(self) -> InterruptedAt:
+        sys.settrace(self._called)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self.before)
+
+    def _called(self, frame: FrameType, event: str, argument: object) -> Any:
+        code = frame.f_code
+        if code.co_filename in (running.__file__, writers.__file__):
+            return partial(self._reached, "line")
+        return partial(self._reached, "return") if code is ThreadPoolExecutor.submit.__code__ else None
+
+    def _reached(self, awaited: str, frame: FrameType, event: str, argument: object) -> Any:
+        if event == awaited:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return partial(self._reached, awaited)
+
+
+def told_until(place: int, jobs: list[Job], upscaler: Upscaler) -> tuple[list[Outcome], Tally, bool]:
+    """What a run tells that is interrupted at this place, and whether it ended before."""
+    told, tally = list[Event](), Tally()
+
+    def tell(event: Event) -> None:
+        if tally.add(event):
+            told.append(event)
+
+    with InterruptedAt(place) as interruption, suppress(KeyboardInterrupt):
+        running.deliver(running.run(jobs, upscaler, PLAN), tell)
+    return outcomes(iter(told)), tally, interruption.left > 0
+
+
+def test_an_interruption_at_any_line_leaves_no_result_untold(tmp_path: Path, upscaler: Upscaler) -> None:
+    jobs, place, is_over = jobs_in(tmp_path, 2), 0, False
+    while not is_over:
+        place += 5
+        told, tally, is_over = told_until(place, jobs, upscaler)
+        left = list((tmp_path / "out").glob("*"))
+        assert sorted(str(outcome.job.output) for outcome in told) == sorted(str(path) for path in left), place
+        assert tally.counts["done"] == len(left)
+        for path in left:
+            path.unlink()
+    assert place > 150

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -152,15 +153,25 @@ def test_an_output_folder_that_becomes_a_link_to_the_originals_hurts_none(tmp_pa
 def test_an_output_folder_removed_in_the_middle_ends_the_run_and_the_next_one_works(
     tmp_path: Path, weights: Path
 ) -> None:
-    folder, out = tmp_path / "in", tmp_path / "out"
+    folder, out, last = tmp_path / "in", tmp_path / "out", tmp_path / "last.png"
     folder.mkdir()
-    for place in range(60):
+    for place in range(20):
         Image.new("RGB", (64, 64), (place % 256, 9, 9)).save(folder / f"{place:03}.png")
-    process = running(folder, out, weights)
+    os.mkfifo(last)  # the run cannot end before this one comes, however slow this test is
+    process = running(folder, out, weights, str(last))
     while process.poll() is None and len(list(out.glob("*.png"))) < 3:
         time.sleep(0.01)
-    out.rename(tmp_path / "gone")
-    shutil.rmtree(tmp_path / "gone")
+    gone = tmp_path / "gone"
+    out.rename(gone)
+    while gone.exists():  # a result may be on its way into it
+        shutil.rmtree(gone, ignore_errors=True)
+    while process.poll() is None:
+        with suppress(OSError):  # nobody reads it yet, or any more
+            pipe = os.open(last, os.O_WRONLY | os.O_NONBLOCK)
+            os.write(pipe, (folder / "000.png").read_bytes())
+            os.close(pipe)
+            break
+        time.sleep(0.01)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 5, stderr
     assert b"was removed while" in stderr
@@ -192,7 +203,8 @@ def test_results_beside_the_inputs_are_resumed_too(folder: Path, weights: Path) 
 
 
 def test_one_named_file_keeps_no_journal(folder: Path, weights: Path) -> None:
-    assert hat(folder / "0.png", "-n", weights).exit_code == 0
+    run = hat(folder / "0.png", "-n", weights)
+    assert run.exit_code == 0, run.stderr
     assert not list(folder.rglob(NAME))
     assert "exists" in refused(hat(folder / "0.png", "-n", weights), 2)
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.serving import ROOT, Serving, png, size_of
+from support.serving import ROOT, Serving, png, size_of, until
+
+from hatcli.batch.journal_files import NAME
 
 
 def hat(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -43,10 +45,53 @@ def test_a_folder_is_enlarged_by_the_server_which_keeps_nothing(server: Serving,
     for number in range(3):
         assert size_of((out / f"ä{number}_x2.png").read_bytes()) == (2 * (12 + number), 18)
     assert set(server.jobs()) == before
-    assert {path.suffix for path in out.iterdir()} == {".png"}
+    assert {path.name for path in out.iterdir()} == {NAME, *(f"ä{number}_x2.png" for number in range(3))}
     again = hat(folder / "ä0.png", "-o", out / "ä0_x2.png", "-s", "2", "--server", f"{url}/?token={server.token}")
     assert again.returncode == 2
     assert "--overwrite" in again.stderr
+
+
+def outcomes(run: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    told = [json.loads(line) for line in run.stdout.splitlines()]
+    kinds = ("done", "skipped", "failed")
+    return {Path(event["input"]).name: event["event"] for event in told if event["event"] in kinds}
+
+
+def test_a_second_run_sends_only_what_is_not_true_any_more(server: Serving, folder: Path) -> None:
+    out, url = folder / "out", f"http://127.0.0.1:{server.port}"
+    (folder / "bad.png").unlink()
+    asked = (folder, "-o", out, "-s", "2", "--json")
+    there = ("--server", url, "--token", server.token)
+    assert outcomes(hat(*asked, *there)) == {f"ä{number}.png": "done" for number in range(3)}
+    assert set(outcomes(hat(*asked, *there)).values()) == {"skipped"}
+    (folder / "ä1.png").write_bytes(png(20, 20))
+    (out / "ä2_x2.png").unlink()
+    again = hat(*asked, *there)
+    assert outcomes(again) == {"ä0.png": "skipped", "ä1.png": "done", "ä2.png": "done"}, again.stderr
+    assert size_of((out / "ä1_x2.png").read_bytes()) == (40, 40)
+    assert set(outcomes(hat(*asked, *there, "--tile", "64")).values()) == {"done"}
+    assert set(outcomes(hat(*asked, "--device", "cpu", "--overwrite")).values()) == {"done"}  # not made here so far
+    assert set(outcomes(hat(*asked, "--device", "cpu")).values()) == {"skipped"}
+
+
+def test_a_killed_client_goes_on_where_it_was(server: Serving, folder: Path) -> None:
+    out, url = folder / "out", f"http://127.0.0.1:{server.port}"
+    (folder / "bad.png").unlink()
+    for number in range(20):
+        (folder / f"{number}.png").write_bytes(png(60, 60, seed=number))
+    asked = ("-m", "hatcli", "upscale", folder, "-o", out, "-s", "2", "--server", url, "--token", server.token)
+    known = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, *map(str, asked)], env=known, stderr=subprocess.DEVNULL) as process:
+        until(lambda: process.poll() is not None or len(list(out.glob("*_x2.png"))) > 2)
+        process.kill()
+    made = {path.name: path.read_bytes() for path in out.glob("*_x2.png")}
+    assert all(size_of(content) for content in made.values())
+    run = hat(folder, "-o", out, "-s", "2", "--server", url, "--token", server.token, "--json")
+    assert list(outcomes(run).values()).count("skipped") == len(made) >= 3
+    assert "failed" not in outcomes(run).values()
+    assert len(list(out.glob("*_x2.png"))) == 23
+    for id in server.jobs():
+        server.ask("DELETE", f"/api/v1/jobs/{id}")
 
 
 def test_the_result_is_the_one_made_here(server: Serving, folder: Path) -> None:

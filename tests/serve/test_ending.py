@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 from support.serving import Serving, png, size_of
 
 
@@ -73,6 +74,15 @@ def test_another_host_needs_a_name_and_says_what_it_means(tmp_path: Path) -> Non
         assert server.process.stderr is not None
         said = server.process.stderr.read().decode()
     assert "not encrypted" in said
+
+
+@pytest.mark.parametrize("name", ["pictures.example:80", "http://pictures.example", "bad host", "*", ""])
+def test_what_is_no_hosts_name_is_not_allowed(tmp_path: Path, name: str) -> None:
+    command = [sys.executable, "-m", "hatcli", "serve", "--port", "0", "--no-browser", "--state", str(tmp_path)]
+    run = subprocess.run([*command, "--allow-host", name], capture_output=True, timeout=60, check=False)
+    assert run.returncode == 2
+    assert b"--allow-host" in run.stderr
+    assert [line.partition(":")[0] for line in run.stderr.decode().splitlines()] == ["error", "hint"]
 
 
 def test_a_job_whose_worker_is_killed_is_done_by_the_next_worker(tmp_path: Path) -> None:

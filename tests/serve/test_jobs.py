@@ -192,6 +192,28 @@ def test_a_listener_that_does_not_read_holds_nobody_up(server: Serving) -> None:
     stream.line.close()
 
 
+def test_readers_that_do_not_read_hold_nobody_up_and_cost_no_memory(server: Serving) -> None:
+    id = server.submit(png(100, 100), format="bmp").json["id"]
+    size = server.wait(id)["result_bytes"]
+    many = ",".join([id] * 200)
+    head = f"GET {JOBS}/zip?ids={many} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {server.token}\r\n\r\n"
+    before = server.memory()
+    lines = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(40)]
+    for line in lines:
+        line.sendall(head.encode())
+        assert line.recv(100).startswith(b"HTTP/1.1 200")
+    assert server.wait(server.submit(png()).json["id"])["state"] == "done"
+    assert server.memory() - before < 40e6 < 40 * 200 * size
+    read = 0
+    while piece := lines[0].recv(1 << 20):  # one that was slow gets all of it after all
+        read += len(piece)
+        if read > 200 * size:
+            break
+    assert read > 200 * size
+    for line in lines:
+        line.close()
+
+
 def test_a_client_that_vanishes_in_the_upload_leaves_nothing(server: Serving, place: Path) -> None:
     jobs, uploads = set(server.jobs()), place / "state" / "uploads"
     head = f"POST {JOBS}?scale=2 HTTP/1.1\r\nHost: localhost\r\nX-Hat: 1\r\nAuthorization: Bearer {server.token}\r\n"

@@ -16,10 +16,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 pytest.importorskip("starlette")
 
+from hatcli.serve.desk import Desk
 from hatcli.serve.jobs import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job, Progress
-from hatcli.serve.limits import RefusedError
-from hatcli.serve.queue import MOST_KILLS, Queue
-from hatcli.serve.state import new_id
+from hatcli.serve.limits import Limits, RefusedError, disk_full
+from hatcli.serve.queue import MOST_CRASHES, MOST_KILLS, Queue
+from hatcli.serve.state import State, new_id
 
 MOST = 6
 
@@ -51,6 +52,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.holders: dict[str, Job] = {}  # the attempt that counts
         self.results: dict[str, int] = {}
         self.kept_back: set[str] = set()  # that nobody has started
+        self.deaths: dict[tuple[str, str], int] = {}  # of workers and servers over a job
 
     def teardown(self) -> None:
         self.queue.close()
@@ -114,11 +116,25 @@ class AnyOrder(RuleBasedStateMachine):
             self.leave(job.id, state)
             self.results[job.id] = self.results.get(job.id, 0) + (state == DONE)
 
+    @rule(job=consumes(held), how=st.sampled_from(["crashes", "kills"]))
+    def worker_dies(self, job: Job, how: str) -> None:
+        if self.queue.give_back(job, why="x", **{how: 1}):
+            assert self.holders.pop(job.id) == job
+            self.died_over(job.id, how)
+
     @rule(job=consumes(held))
-    def worker_dies(self, job: Job) -> None:
-        if self.queue.give_back(job, crashes=1):
+    def worker_is_stopped(self, job: Job) -> None:
+        if self.queue.give_back(job):
             assert self.holders.pop(job.id) == job
             self.wait_again(job.id)
+
+    def died_over(self, id: str, how: str) -> None:
+        """It waits again, or has failed if too many have died over it."""
+        self.deaths[id, how] = self.deaths.get((id, how), 0) + 1
+        if self.deaths[id, how] == {"crashes": MOST_CRASHES, "kills": MOST_KILLS}[how]:
+            self.states[id] = FAILED
+        else:
+            self.wait_again(id)
 
     @rule(job=held)
     def worker_speaks_late(self, job: Job) -> None:
@@ -142,6 +158,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.order.append(id)
             self.results[id] = 0  # it is wanted once more
             self.kept_back.discard(id)
+            self.deaths = {key: count for key, count in self.deaths.items() if key[0] != id}
 
     @rule(id=jobs, before=st.none() | jobs)
     def move(self, id: str, before: str | None) -> None:
@@ -178,7 +195,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.queue.recover() == len(self.holders)
         lost, self.holders = self.holders, {}
         for id in lost:
-            self.wait_again(id)
+            self.died_over(id, "kills")
 
     @invariant()
     def no_job_is_lost_or_doubled(self) -> None:
@@ -271,6 +288,40 @@ def test_a_full_disk_refuses_and_leaves_the_queue_as_it_was(tmp_path: Path) -> N
     with sqlite3.connect(tmp_path / "queue.sqlite") as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     database.close()
+
+
+class FullUntil(Queue):
+    """A queue on a disk that is full as long as there is a certain folder."""
+
+    folder = Path()
+
+    def remove(self, id: str) -> None:
+        if self.folder.exists():
+            raise disk_full()
+        super().remove(id)
+
+
+def test_jobs_can_be_removed_from_a_disk_that_is_full(tmp_path: Path) -> None:
+    state = State(tmp_path / "state")
+    found = FullUntil(state.database, max_jobs=10)
+    looks: Any = None
+    desk = Desk(state, found, Limits(), looks, looks)
+    ids = [found.submit(fresh()).id for _ in range(2)]
+    job = found.take(seconds=0)
+    assert job is not None
+    found.end(job, DONE)
+    for id in ids:
+        found.folder = state.folder_of(id)
+        (found.folder / "source").write_bytes(b"x")
+    with pytest.raises(RefusedError):
+        desk.remove(ids[1])  # it waits
+    assert (found.folder / "source").exists()
+    found.folder = state.folder_of(ids[0])
+    desk.remove(ids[0])
+    assert [job.id for job in found.jobs()] == [ids[1]]
+    assert not found.folder.exists()
+    found.close()
+    state.close()
 
 
 def test_each_change_is_told_with_the_whole_job(tmp_path: Path) -> None:

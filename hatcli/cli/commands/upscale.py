@@ -55,7 +55,6 @@ def upscale(
     console, shard = course.console(talk, files), course.shard()
     cluster.check(server=remote.server)
     asked = remote.parameters(model, files, size, content, running, course)
-
     from hatcli.batch.decoder import DecoderProcess
 
     with ExitStack() as opened:
@@ -97,6 +96,7 @@ def upscale(
                 is_noted=not course.dry_run,
             )
         else:
+            plan = remote.planned(plan, asked)
             batch = settle(
                 found, files.output, naming, plan, networks, upscaler, seeing, shard=shard, named=files.named
             )
@@ -126,7 +126,7 @@ def make_ready(batch: Batch, opened: ExitStack, files: Files, session: Session |
 
     if session is not None:
         session.check(batch)
-    if batch.devices:
+    if len(batch.devices) > 1:
         return batches.check_ready(batch, ignore_free_space=files.ignore_free_space)
     return batches.make_ready(batch, opened, ignore_free_space=files.ignore_free_space)
 

@@ -14,6 +14,7 @@ from hatcli.errors import UsageError
 if TYPE_CHECKING:
     from hatcli.batch.batch import Batch
     from hatcli.batch.outcomes import Event
+    from hatcli.batch.plan import Plan
     from hatcli.serve.client import Client
 
 PANEL = "Server"
@@ -82,6 +83,10 @@ class Remote:
 
             found["scale"] = factor(found["scale"])
         return found
+
+    def planned(self, plan: Plan, asked: dict[str, Any]) -> Plan:
+        """The plan, with what is asked of the server if there is one: its results are not those of this machine."""
+        return dataclasses.replace(plan, asked=None if self.server is None else asked)
 
     def on_server(self, batch: Batch) -> Batch:
         """The same pictures, enlarged there.

@@ -43,7 +43,13 @@ class Door:
 
     def check(self, console: Console) -> None:
         """Refuse to open the door to others unasked; say what it means."""
-        from hatcli.serve.guard import is_loopback
+        from hatcli.serve.guard import is_loopback, is_name
+
+        for name in self.allow_host or []:
+            if not is_name(name):
+                raise UsageError(
+                    f"--allow-host {name} is no host's name", hint="name it without port: pictures.example"
+                )
 
         if is_loopback(self.host):
             return

@@ -8,7 +8,6 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from hatcli.cli.shared.interruptions import undisturbed
 from hatcli.errors import HatError, InputError
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def show_run(batch: Batch, views: Sequence[View], events: Generator[Event, None,
     if events is None:
         events = run(batch.jobs, batch.upscaler, batch.plan, journals=batch.journals, decoder=batch.decoder)
     try:
-        deliver(events, lambda event: _tell(event, tally, views), undisturbed=undisturbed)
+        deliver(events, lambda event: _tell(event, tally, views))
     finally:
         for view in views:
             view.end(batch, tally, time.monotonic() - began)
@@ -122,9 +121,9 @@ def _begin(batch: Batch, tally: Tally, views: Sequence[View]) -> None:
 
 
 def _tell(event: Event | Foresight, tally: Tally, views: Sequence[View]) -> None:
-    tally.add(event)
-    for view in views:
-        view.tell(event)
+    if tally.add(event):
+        for view in views:
+            view.tell(event)
 
 
 def _beginning(batch: Batch) -> Beginning:

@@ -72,7 +72,8 @@ function facts(job, before, after) {
   if (model && !job.held) said.push(words.model(model));
   if (job.state === "done") { if (job.result_bytes) said.push(words.bytes(job.result_bytes)); if (job.seconds) said.push(words.took(job.seconds)); } else said.push(words.bytes(job.bytes));
   if (job.on_server && job.state === "done") said.push("saved beside the original");
-  return said.flatMap((part, index) => (index ? [" · ", part] : [part]));
+  const whole = said.map(part => (typeof part === "string" ? make("span", { class: "part" }, part) : part));  // a line breaks between them
+  return whole.flatMap((part, index) => (index ? [" · ", part] : [part]));
 }
 
 function progress(job) {
