@@ -39,12 +39,7 @@ def server() -> Iterator[str]:
 @pytest.fixture
 def store(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Somebody else's client of an empty bucket; hat finds the store by its environment."""
-    for name, value in (
-        ("AWS_ACCESS_KEY_ID", stores.KEY),
-        ("AWS_SECRET_ACCESS_KEY", stores.SECRET),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ENDPOINT_URL", server),
-    ):
+    for name, value in stores.found_by_environment(server).items():
         monkeypatch.setenv(name, value)
     client = stores.client(server)
     client.create_bucket(Bucket=BUCKET)

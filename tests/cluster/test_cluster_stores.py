@@ -36,12 +36,7 @@ def cluster() -> Iterator[clusters.Nodes]:
 @pytest.fixture
 def store(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Somebody else's client of a bucket of pictures."""
-    for name, value in (
-        ("AWS_ACCESS_KEY_ID", stores.KEY),
-        ("AWS_SECRET_ACCESS_KEY", stores.SECRET),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ENDPOINT_URL", server),
-    ):
+    for name, value in stores.found_by_environment(server).items():
         monkeypatch.setenv(name, value)
     client = stores.client(server)
     client.create_bucket(Bucket="archive")  # which is no failure where it is ours already

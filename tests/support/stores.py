@@ -36,6 +36,16 @@ def s3_server() -> Iterator[str]:
         server.stop()
 
 
+def found_by_environment(url: str) -> dict[str, str]:
+    """Variables by which hat finds the store."""
+    return {
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": url,
+    }
+
+
 def client(url: str) -> Any:
     """Somebody else's way into the same store."""
     import boto3

@@ -26,19 +26,6 @@ Enlarge = Callable[..., tuple[Path, str]]
 
 
 @pytest.fixture
-def large(tmp_path: Path, weights: Path) -> Enlarge:
-    """Enlarges something and returns the result's path and what was said."""
-
-    def enlarge(source: Path, name: str, *options: str) -> tuple[Path, str]:
-        output = tmp_path / name
-        done = hat(source, "-o", output, "-n", weights, "--scale", "2", *options)
-        assert done.exit_code == 0, done.stderr
-        return output, done.stderr
-
-    return enlarge
-
-
-@pytest.fixture
 def same(tmp_path: Path, weights: Path) -> Enlarge:
     """Makes nothing larger, so that what is read back is what was there."""
 

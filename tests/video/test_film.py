@@ -25,19 +25,6 @@ ROOT = Path(__file__).parent.parent.parent
 Enlarge = Callable[..., tuple[Path, str]]
 
 
-@pytest.fixture
-def large(tmp_path: Path, weights: Path) -> Enlarge:
-    """Enlarges a film and returns the result's path and what was said."""
-
-    def enlarge(source: Path, name: str, *options: str) -> tuple[Path, str]:
-        output = tmp_path / name
-        done = hat(source, "-o", output, "-n", weights, "--scale", "2", *options)
-        assert done.exit_code == 0, done.stderr
-        return output, done.stderr
-
-    return enlarge
-
-
 def test_times_and_frames_of_a_film_with_b_frames_stay_as_they_are(tmp_path: Path, large: Enlarge) -> None:
     source = film(tmp_path / "a.mp4")
     output, _ = large(source, "b.mp4")

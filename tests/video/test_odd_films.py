@@ -30,19 +30,6 @@ MOVING = ("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25")
 SOUND = ("-f", "lavfi", "-i", "sine")
 
 
-@pytest.fixture
-def large(tmp_path: Path, weights: Path) -> Enlarge:
-    """Enlarges a film and returns the result's path and what was said."""
-
-    def enlarge(source: Path, name: str, *options: str) -> tuple[Path, str]:
-        output = tmp_path / name
-        done = hat(source, "-o", output, "-n", weights, "--scale", "2", *options)
-        assert done.exit_code == 0, done.stderr
-        return output, done.stderr
-
-    return enlarge
-
-
 @pytest.mark.parametrize(
     ("ending", "options"),
     [
