@@ -111,7 +111,6 @@ class Tally:
         models: that made something, in order of appearance.
         foreseen, seconds, file_bytes: jobs that would be done, and what they would take.
         unforeseen: jobs whose pictures were not looked at.
-        last: outcome that was counted.
     """
 
     counts: dict[str, int] = field(default_factory=lambda: {"done": 0, "skipped": 0, "failed": 0})
@@ -122,12 +121,9 @@ class Tally:
     unforeseen: int = 0
     seconds: float = 0.0
     file_bytes: int = 0
-    last: Outcome | None = None
 
-    def add(self, event: Event | Foresight) -> bool:
-        """Count an event; False for the outcome that was counted last, which an interrupted run may tell once more."""
-        if event is self.last:
-            return False
+    def add(self, event: Event | Foresight) -> None:
+        """Count an event."""
         if isinstance(event, Foreseen):
             self.foreseen += 1
             self.seconds += event.seconds
@@ -141,8 +137,6 @@ class Tally:
                 self.models[event.model] = None
             if event.error is not None:
                 self.failures.append((event.job.source.label, event.error))
-            self.last = event
-        return True
 
     def fail(self, source: str, error: HatError) -> None:
         """Count what failed before it could become a job."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import time
 from pathlib import Path
 
@@ -54,9 +55,12 @@ def uneven(height: int, width: int) -> Picture:
     return Picture(pixels)
 
 
-@pytest.mark.parametrize("tile", ["auto", 64])
 @pytest.mark.parametrize(
-    "target", [Target(), Target(scale=3.0), Target(scale=8.0), Target(width=750), Target(width=450)]
+    ("target", "tile"),
+    [
+        *itertools.product([Target(), Target(scale=3.0), Target(width=750), Target(width=450)], ["auto", 64]),
+        (Target(scale=8.0), "auto"),
+    ],
 )
 def test_the_time_is_near_what_it_then_is(tmp_path: Path, clock: Clock, tile: Tile, target: Target) -> None:
     upscaler = Upscaler({2: Slow(clock)}, choice=choose("cpu", "fp32"), settings=Settings(tile=tile))

@@ -78,7 +78,7 @@ def show_run(batch: Batch, views: Sequence[View], events: Generator[Event, None,
     if events is None:
         events = run(batch.jobs, batch.upscaler, batch.plan, journals=batch.journals, decoder=batch.decoder)
     try:
-        deliver(events, lambda event: _tell(event, tally, views))
+        deliver(events, Telling(tally, views).tell)
     finally:
         for view in views:
             view.end(batch, tally, time.monotonic() - began)
@@ -97,8 +97,9 @@ def show_dry_run(batch: Batch, views: Sequence[View], session: Session | None = 
     tally = Tally()
     workload = None if session is None else session.workload(batch)
     _begin(batch, tally, views)
+    telling = Telling(tally, views)
     for event in foresee(batch):
-        _tell(event, tally, views)
+        telling.tell(event)
         if workload is not None:
             workload.add(event)
     for view in views:
@@ -120,10 +121,22 @@ def _begin(batch: Batch, tally: Tally, views: Sequence[View]) -> None:
             view.unreadable(str(refused.filename), error)
 
 
-def _tell(event: Event | Foresight, tally: Tally, views: Sequence[View]) -> None:
-    if tally.add(event):
-        for view in views:
-            view.tell(event)
+class Telling:
+    """Who hears of a run: the tally and the views.
+
+    An outcome that comes again, because Ctrl-C struck while it was told, goes to those alone who have not heard of it.
+    """
+
+    def __init__(self, tally: Tally, views: Sequence[View]) -> None:
+        self._listeners = [tally.add, *(view.tell for view in views)]
+        self._heard: list[Event | Foresight | None] = [None] * len(self._listeners)
+
+    def tell(self, event: Event | Foresight) -> None:
+        """An event to all who have not heard of it."""
+        for place, listener in enumerate(self._listeners):
+            if event is not self._heard[place]:
+                listener(event)
+                self._heard[place] = event
 
 
 def _beginning(batch: Batch) -> Beginning:
