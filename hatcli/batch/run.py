@@ -32,8 +32,8 @@ def run(
 
     Whatever a picture makes go wrong is its failure; bugs are written down. A failure ends the run after what is
     finished has been written if `plan.fail_fast`, or if the disk is full. So does an exception thrown into the
-    generator, such as Ctrl-C, after the outcomes of what was finished by then; closing it does so as well, except that
-    nobody hears of them. No temporary file stays.
+    generator, such as Ctrl-C, after the outcomes of what was finished by then, the one that was told last maybe once
+    more; closing it does so as well, except that nobody hears of them. No temporary file stays.
 
     Args:
         journals: open ones by `Job.root`; results below other folders are not noted anywhere.
@@ -62,7 +62,7 @@ def run(
         reader_done.result()  # a bug in the reader's thread must not pass for the end of the jobs
 
 
-def deliver(events: Generator[Event, None, None], tell: Callable[[Event], object]) -> None:
+def deliver(events: Generator[Event, None, None], tell: Callable[[Event], None]) -> None:
     """Tell every event of a run.
 
     An exception on the way, such as Ctrl-C, ends the run; what was finished by then is told before it is raised again.
