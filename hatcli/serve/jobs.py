@@ -59,6 +59,11 @@ class Job:
     kills: int = 0
     exit_code: int | None = None
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether workers have died while they had it."""
+        return self.crashes > 0 or self.kills > 0
+
 
 @dataclass(frozen=True)
 class Progress:

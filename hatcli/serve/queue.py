@@ -118,13 +118,17 @@ class Queue:
                 429, f"{self._max_jobs} jobs are waiting already", hint="send it again when some are done"
             )
 
-    def take(self, *, seconds: float) -> Job | None:
-        """The next job, now running; None if there is none for so long."""
+    def take(self, *, seconds: float, alone: bool = True) -> Job | None:
+        """The next job, now running; None if there is none for so long.
+
+        Args:
+            alone: whether it will have its worker for itself, as one must that workers have died over.
+        """
         deadline = time.monotonic() + seconds
         with self._changed:
             while True:
                 found = self._rows("WHERE state = ? AND NOT held ORDER BY position LIMIT 1", QUEUED)
-                if found:
+                if found and (alone or not found[0].is_suspect):
                     return self._change(
                         found[0].id,
                         (QUEUED,),

@@ -7,7 +7,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from hatcli.errors import HatError
@@ -21,11 +22,12 @@ TURN = 0.2  # seconds between two looks at what is wanted
 GRACE = 20.0  # seconds a worker has to leave a job it is told to leave
 LAST_WORDS = 1.0  # seconds a worker has to end that says nothing any more
 START_AGAIN = 5.0  # seconds before a worker that could not start is started once more
+MOST_HELD = 2  # jobs that a worker has: one in the network, one on its way to its file
 TELL_EVERY = 0.25  # seconds between two events about one job's progress
 
 
 class Supervisor(threading.Thread):
-    """Takes job after job from the queue to a worker.
+    """Takes job after job from the queue to a worker: the next one when a result is only to be written.
 
     Args:
         start_worker: makes a fresh worker.
@@ -40,6 +42,7 @@ class Supervisor(threading.Thread):
         self._queue, self._state, self._limits = queue, state, limits
         self._start_worker = start_worker
         self._child: Child | None = None
+        self._held: dict[str, _Watch] = {}  # by their attempts
         self._stopping = threading.Event()
 
     @property
@@ -60,21 +63,33 @@ class Supervisor(threading.Thread):
     def run(self) -> None:
         """Until `stop`."""
         try:
-            while not self._stopping.is_set():
-                if not self._is_possible() or not self._worker_is_ready():
-                    self._stopping.wait(TURN)
-                    continue
-                job = self._next()
-                if job is not None:
-                    self._do(job)
+            while self._held or not self._stopping.is_set():
+                if self._may_begin() and (job := self._next()) is not None:
+                    self._begin(job)
+                if self._held:
+                    self._listen()
         finally:
             if self._child is not None:
                 self._child.end(1.0)
 
+    def _may_begin(self) -> bool:
+        """Whether the worker can do with a job: it has none, or one whose result is only being written."""
+        if self._stopping.is_set():
+            return False
+        if self._held:
+            return len(self._held) < MOST_HELD and all(watch.is_written for watch in self._held.values())
+        if self._is_possible() and self._worker_is_ready():
+            return True
+        self._stopping.wait(TURN)
+        return False
+
     def _next(self) -> Job | None:
         """The next job; None if there is none, or the queue cannot be written."""
+        is_alone = not self._held
+        if not is_alone and (any(watch.job.is_suspect for watch in self._held.values()) or not self._is_possible()):
+            return None
         try:
-            return self._queue.take(seconds=TURN)
+            return self._queue.take(seconds=TURN if is_alone else 0.0, alone=is_alone)
         except RefusedError as error:
             self.paused = error.message
             self._stopping.wait(1.0)
@@ -114,10 +129,11 @@ class Supervisor(threading.Thread):
             self._stopping.wait(START_AGAIN)
         return False
 
-    def _do(self, job: Job) -> None:
-        """One job: to the worker, until it is done or given up."""
+    def _begin(self, job: Job) -> None:
+        """One job to the worker."""
         assert self._child is not None
-        try:
+        self._held[_attempt(job)] = _Watch(job, self._limits.patience + job.bytes / 100_000)
+        with self._failing_well():
             self._child.send(
                 do="run",
                 attempt=_attempt(job),
@@ -127,90 +143,99 @@ class Supervisor(threading.Thread):
                 name=job.name,
                 parameters=job.parameters,
             )
-            self._listen(job, self._child)
-        except DiedError:
-            self._crashed(job)
-        except Exception as error:  # a bug of ours costs the job, not the queue
-            traceback.print_exc()
-            self._drop_worker()
-            message = f"hat failed with {type(error).__name__}"
-            self._surely(lambda: self._queue.end(job, FAILED, error=message, hint="this is a bug in hat", exit_code=1))
 
-    def _listen(self, job: Job, child: Child) -> None:
-        """Hear what the worker says until the job is over, one way or the other."""
-        watch = _Watch(job, self._limits.patience + job.bytes / 100_000)
-        while True:
-            answer = child.receive(TURN)
+    def _listen(self) -> None:
+        """Hear one thing that the worker says, and look after the jobs that it has."""
+        assert self._child is not None
+        with self._failing_well():
+            answer = self._child.receive(TURN)
             now = time.monotonic()
-            if answer is None or answer.get("attempt") != _attempt(job):
-                if watch.left_since is None and not self._is_wanted(job):
-                    child.send(do="stop", attempt=_attempt(job))
+            watch = self._held.get(answer.pop("attempt", "")) if answer is not None else None
+            if answer is not None and watch is not None:
+                watch.heard = now
+                if self._heard(watch, answer):
+                    del self._held[_attempt(watch.job)]
+            for watch in list(self._held.values()):
+                if watch.left_since is None and not self._is_wanted(watch.job):
+                    self._child.send(do="stop", attempt=_attempt(watch.job))
                     watch.left_since = now
                 if watch.is_over(now):
-                    self._hangs(job, watch)
+                    self._hangs(watch)
                     return
-                continue
-            watch.heard = now
-            if self._heard(job, answer, watch):
-                return
-            if watch.left_since is None and not self._is_wanted(job):
-                child.send(do="stop", attempt=_attempt(job))
-                watch.left_since = now
+
+    @contextmanager
+    def _failing_well(self) -> Iterator[None]:
+        """What goes wrong with the worker costs jobs that it has, and not the queue."""
+        try:
+            yield
+        except DiedError:
+            self._crashed()
+        except Exception as error:  # a bug of ours
+            traceback.print_exc()
+            found = {"error": f"hat failed with {type(error).__name__}", "hint": "this is a bug in hat", "exit_code": 1}
+            for job in self._drop_worker():
+                self._end(job, FAILED, **found)
 
     def _is_wanted(self, job: Job) -> bool:
         now = self._queue.get(job.id)
         return not self._stopping.is_set() and now is not None and now.state == RUNNING and now.attempts == job.attempts
 
-    def _heard(self, job: Job, answer: dict[str, Any], watch: _Watch) -> bool:
+    def _heard(self, watch: _Watch, answer: dict[str, Any]) -> bool:
         """Pass on what the worker says of a job; whether that was the last of it."""
         event = answer.pop("event")
-        answer.pop("attempt")
         if event == "progress":
             if (progress := watch.progress(**answer)) is not None:
-                self._queue.advance(job, progress)
-            return False
-        if event == "done":
-            self._surely(lambda: self._queue.end(job, DONE, **answer))
-            return True
-        if event == "failed":
+                self._queue.advance(watch.job, progress)
+        elif event == "writing":
+            watch.is_written = True
+        elif event == "done":
+            self._end(watch.job, DONE, **answer)
+        elif event == "failed":
             if answer.pop("disk"):
                 self.paused = "the server's disk is full"
-            self._surely(lambda: self._queue.end(job, FAILED, **answer))
-            return True
-        if event == "stopped":
-            self._surely(lambda: self._queue.give_back(job))
-            return True
-        return False
+            self._end(watch.job, FAILED, **answer)
+        elif event == "stopped":
+            self._give_back(watch.job)
+        return event in ("done", "failed", "stopped")
 
-    def _crashed(self, job: Job) -> None:
-        """The worker died: the job waits again, unless too many have died over it."""
+    def _crashed(self) -> None:
+        """The worker died: its jobs wait again, except those that too many have died over."""
         assert self._child is not None
         code = self._child.ended(LAST_WORDS)
-        self._drop_worker()
-        if self._stopping.is_set():
-            self._surely(lambda: self._queue.give_back(job))
-        elif sys.platform != "win32" and code == -signal.SIGKILL:  # by the system, short of memory, or somebody's hand
-            why = f"its worker was killed {MOST_KILLS} times"
-            self._surely(lambda: self._queue.give_back(job, kills=1, why=why))
-        else:
-            how = "it spoke no sense" if code is None else f"signal {-code}" if code < 0 else f"code {code}"
-            why = f"its worker crashed {MOST_CRASHES} times ({how}); its last words are in worker.log"
-            self._surely(lambda: self._queue.give_back(job, crashes=1, why=why))
+        for job in self._drop_worker():
+            if self._stopping.is_set():
+                self._give_back(job)
+            elif sys.platform != "win32" and code == -signal.SIGKILL:  # by the system, short of memory, or by hand
+                self._give_back(job, kills=1, why=f"its worker was killed {MOST_KILLS} times")
+            else:
+                how = "it spoke no sense" if code is None else f"signal {-code}" if code < 0 else f"code {code}"
+                why = f"its worker crashed {MOST_CRASHES} times ({how}); its last words are in worker.log"
+                self._give_back(job, crashes=1, why=why)
 
-    def _hangs(self, job: Job, watch: _Watch) -> None:
-        """The worker says nothing: it is ended, and the job has failed; one that nobody wants is let go."""
-        self._drop_worker()
-        if watch.left_since is not None:
-            self._surely(lambda: self._queue.give_back(job))
-            return
-        error = f"its worker was silent for {watch.patience:.0f} seconds and was ended"
-        hint = "try a smaller scale, a smaller model or smaller tiles"
-        self._surely(lambda: self._queue.end(job, FAILED, error=error, hint=hint, exit_code=1))
+    def _hangs(self, silent: _Watch) -> None:
+        """The worker says nothing of a job: it is ended, and the job has failed; one that nobody wants is let go."""
+        for job in self._drop_worker():
+            if job is not silent.job or silent.left_since is not None:
+                self._give_back(job)
+                continue
+            error = f"its worker was silent for {silent.patience:.0f} seconds and was ended"
+            hint = "try a smaller scale, a smaller model or smaller tiles"
+            self._end(job, FAILED, error=error, hint=hint, exit_code=1)
 
-    def _drop_worker(self) -> None:
+    def _drop_worker(self) -> list[Job]:
+        """End the worker; the jobs that it had."""
         assert self._child is not None
         child, self._child = self._child, None
         child.kill()
+        jobs = [watch.job for watch in self._held.values()]
+        self._held.clear()
+        return jobs
+
+    def _end(self, job: Job, state: str, **found: Any) -> None:
+        self._surely(lambda: self._queue.end(job, state, **found))
+
+    def _give_back(self, job: Job, **counts: Any) -> None:
+        self._surely(lambda: self._queue.give_back(job, **counts))
 
     def _surely(self, change: Callable[[], object]) -> None:
         """Write to the queue, however long the disk is full: what is done must not be forgotten."""
@@ -225,10 +250,11 @@ class Supervisor(threading.Thread):
 
 
 class _Watch:
-    """When a worker was heard last, and how fast its job goes."""
+    """A job that the worker has: when it was heard of last, and how fast it goes."""
 
     def __init__(self, job: Job, patience: float) -> None:
-        self.patience = patience
+        self.job, self.patience = job, patience
+        self.is_written = False  # whether its result is on its way to its file, and the network free
         self.heard = time.monotonic()
         self.left_since: float | None = None  # since when it is to leave the job
         self._first: tuple[float, float] | None = None  # time and share of the first progress

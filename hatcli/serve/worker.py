@@ -9,6 +9,7 @@ import os
 import queue
 import threading
 from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -39,30 +40,45 @@ KEPT_OPEN = 4  # ways to run a model that stay in memory
 
 
 class LastingDecoder:
-    """A decoder process that serves one run after the other; the end of a run ends it only in the middle of a picture.
+    """A decoder process that serves one run after the other."""
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        self.process = DecoderProcess(max_pixels=max_pixels)
+        self.process.start()
+
+    def lend(self) -> LentDecoder:
+        """For one run."""
+        return LentDecoder(self)
+
+    def begin_anew(self) -> None:
+        """Leave what is being read."""
+        self.process.close()
+        self.process = DecoderProcess(max_pixels=self._max_pixels)
+
+
+class LentDecoder:
+    """A lasting decoder as one run sees it, whose end ends the process only in the middle of the run's own picture.
 
     See `batch.decoder.Decoder`.
     """
 
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels, self._busy = max_pixels, False
-        self._process = DecoderProcess(max_pixels=max_pixels)
-        self._process.start()
+    def __init__(self, lasting: LastingDecoder) -> None:
+        self._lasting, self._is_busy = lasting, False
 
     def look(self, path: Path) -> PictureInfo:
-        return self._process.look(path)
+        return self._lasting.process.look(path)
 
     def load(self, source: Path | bytes, *, name: str, all_frames: bool = False) -> Original:
-        self._busy = True
+        self._is_busy = True
         try:
-            return self._process.load(source, name=name, all_frames=all_frames)
+            return self._lasting.process.load(source, name=name, all_frames=all_frames)
         finally:
-            self._busy = False
+            self._is_busy = False
 
     def close(self) -> None:
-        if self._busy:
-            self._process.close()
-            self._process = DecoderProcess(max_pixels=self._max_pixels)
+        if self._is_busy:
+            self._lasting.begin_anew()
 
 
 class Shop:
@@ -109,32 +125,56 @@ def serve(options: dict[str, Any]) -> None:
     except HatError as error:
         requests.answer(event="broken", error=error.message, hint=error.hint)
         return
-    waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    unwanted: set[str] = set()
-    threading.Thread(target=_listen, args=(requests, waiting, unwanted), daemon=True).start()
     requests.answer(event="ready", device=str(choice.device), precision=choice.precision, why=choice.why)
-    while True:
-        request = waiting.get()
-        with closing(answers(request, shop)) as told:
-            for answer in told:
-                if request["attempt"] in unwanted:
-                    answer = {"event": "stopped"}
-                requests.answer(attempt=request["attempt"], **answer)
-                if answer["event"] == "stopped":
-                    break
+    Counter(requests, shop).work()
 
 
-def _listen(requests: Requests, waiting: queue.SimpleQueue[dict[str, Any]], unwanted: set[str]) -> None:
-    """Hear of jobs, and of those that are not wanted any more, while others run."""
-    while (request := requests.next()) is not None:
-        if request["do"] == "stop":
-            unwanted.add(request["attempt"])
-        else:
-            waiting.put(request)
-    os._exit(0)  # the server has gone; whatever is half done is nowhere to be seen
+class Counter:
+    """Where jobs come in and what becomes of them is told; a result is written while the next job is in the network."""
+
+    def __init__(self, requests: Requests, shop: Shop) -> None:
+        self._requests, self._shop = requests, shop
+        self._waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._unwanted: set[str] = set()
+        self._written: Future[bool] | None = None  # the job whose result is being written
+
+    def work(self) -> None:
+        """Do jobs for good."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        with ThreadPoolExecutor(1, "finish") as finisher:
+            while True:
+                request = self._waiting.get()
+                told = answers(request, self._shop)
+                is_written = self._tell(request["attempt"], told, until_written=not request["in_root"])
+                if self._written is not None:
+                    self._written.result()
+                self._written = finisher.submit(self._tell, request["attempt"], told) if is_written else None
+
+    def _listen(self) -> None:
+        """Hear of jobs, and of those that are not wanted any more, while others run."""
+        while (request := self._requests.next()) is not None:
+            if request["do"] == "stop":
+                self._unwanted.add(request["attempt"])
+            else:
+                self._waiting.put(request)
+        os._exit(0)  # the server has gone; whatever is half done is nowhere to be seen
+
+    def _tell(self, attempt: str, told: Generator[dict[str, Any]], *, until_written: bool = False) -> bool:
+        """Answer with what is told of a job; True: its result is on the way to its file, and the rest is still to be
+        told, by whichever thread."""
+        for answer in told:
+            if attempt in self._unwanted:
+                answer = {"event": "stopped"}
+            self._requests.answer(attempt=attempt, **answer)
+            if answer["event"] == "stopped":
+                break
+            if until_written and answer["event"] == "writing":
+                return True
+        told.close()
+        return False
 
 
-def answers(request: dict[str, Any], shop: Shop) -> Generator[dict[str, Any], None, None]:
+def answers(request: dict[str, Any], shop: Shop) -> Generator[dict[str, Any]]:
     """One job through the batch room: what it tells, as `hat upscale --json` would say it."""
     source, target, name = Path(request["source"]), Path(request["target"]), request["name"]
     in_root = request["in_root"]
@@ -148,7 +188,7 @@ def answers(request: dict[str, Any], shop: Shop) -> Generator[dict[str, Any], No
             for journal in journals.values():
                 _open(journal, held)
             yield {"event": "started"}
-            with closing(run([job], upscaler, plan, journals=journals, decoder=shop.decoder)) as events:
+            with closing(run([job], upscaler, plan, journals=journals, decoder=shop.decoder.lend())) as events:
                 for event in events:
                     yield told(event)
     except HatError as error:

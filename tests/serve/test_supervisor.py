@@ -20,13 +20,20 @@ from hatcli.serve.state import State, new_id
 from hatcli.serve.supervisor import Supervisor
 
 WORKER = """
-import json, os, signal, sys, time
+import json, os, signal, sys, threading, time
 def say(**fields):
     print(json.dumps(fields), flush=True)
+def done(attempt):
+    say(event="done", attempt=attempt, width=2, height=2, source_width=1, source_height=1, seconds=0.1,
+        model="fake", notes=[], result_bytes=3)
+written = None
 say(event="ready", device="fake", precision="fp32", why="for a test")
 for line in sys.stdin:
     asked = json.loads(line)
     attempt, name = asked["attempt"], asked.get("name", "")
+    if written is not None and asked["do"] == "run":
+        done(written)
+        written = None
     if asked["do"] == "stop":
         say(event="stopped", attempt=attempt)
     elif name == "hang":
@@ -40,10 +47,15 @@ for line in sys.stdin:
         time.sleep(1000)
     elif name == "slow":
         say(event="progress", attempt=attempt, done=0.25, tile=1, tiles=4)
+    elif name == "written with the next":
+        say(event="writing", attempt=attempt)
+        written = attempt
+    elif name == "written for a second":
+        say(event="writing", attempt=attempt)
+        threading.Timer(1.0, done, [attempt]).start()
     else:
         say(event="progress", attempt="another:1", done=0.5, tile=1, tiles=2)
-        say(event="done", attempt=attempt, width=2, height=2, source_width=1, source_height=1, seconds=0.1,
-            model="fake", notes=[], result_bytes=3)
+        done(attempt)
 """
 
 
@@ -107,6 +119,30 @@ def test_a_worker_that_fails_over_a_job_costs_that_job_alone(place: Place, name:
     assert done.attempts == 1
     assert done.model == "fake"
     assert place.starts >= 2
+
+
+def test_the_next_job_begins_while_a_result_is_written(place: Place) -> None:
+    first, second = place.submit("written with the next"), place.submit("good")
+    assert place.wait(first, DONE, FAILED).state == DONE  # it never ends unless the worker gets another job
+    assert place.wait(second, DONE, FAILED).state == DONE
+    assert place.starts == 1
+
+
+def test_no_more_than_two_jobs_are_with_a_worker(place: Place) -> None:
+    ids = [place.submit("written for a second") for _ in range(4)]
+    while any((job := place.queue.get(id)) is None or job.state != DONE for id in ids):
+        assert len([job for job in place.queue.jobs() if job.state == RUNNING]) <= 2
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", ["crash", "hang", "babble"])
+def test_a_job_whose_result_is_written_outlives_the_next_jobs_failure(place: Place, name: str) -> None:
+    innocent, bad = place.submit("written for a second"), place.submit(name)
+    assert place.wait(bad, FAILED, DONE).state == FAILED
+    done = place.wait(innocent, DONE, FAILED)
+    assert done.state == DONE
+    assert done.attempts <= 2  # after a crash it has the worker for itself
+    assert place.wait(place.submit("good"), DONE, FAILED).state == DONE
 
 
 def test_a_cancelled_job_frees_its_worker_for_the_next_one(place: Place) -> None:
