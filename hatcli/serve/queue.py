@@ -31,7 +31,7 @@ _KINDS = {"id": "TEXT PRIMARY KEY", "position": "REAL NOT NULL", "parameters": "
 _ADDED = {"kills": "INTEGER NOT NULL DEFAULT 0", "exit_code": "INTEGER"}  # to tables that stand already
 _VERSION = 1  # of the table
 MOST_CRASHES = 2  # of workers over one job
-MOST_KILLS = 5  # of workers or servers while it ran
+MOST_KILLS = 20  # of workers or servers while it ran, by whoever it was
 
 Tell = Callable[[str, dict[str, Any]], None]
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hatcli.errors import HatError
+from hatcli.serve import oom
 from hatcli.serve.child import Child, DiedError
 from hatcli.serve.jobs import DONE, FAILED, RUNNING, Job, Progress
 from hatcli.serve.limits import Limits, RefusedError
@@ -42,6 +43,7 @@ class Supervisor(threading.Thread):
         self._queue, self._state, self._limits = queue, state, limits
         self._start_worker = start_worker
         self._child: Child | None = None
+        self._oom_kills: int | None = None  # in all, before the worker began
         self._held: dict[str, _Watch] = {}  # by their attempts
         self._stopping = threading.Event()
 
@@ -116,6 +118,7 @@ class Supervisor(threading.Thread):
             except DiedError:
                 break
             if answer is not None and answer["event"] == "ready":
+                self._oom_kills = oom.kills()
                 self._child, self.device, self.broken = child, answer, None
                 self.ready.set()
                 return True
@@ -202,10 +205,13 @@ class Supervisor(threading.Thread):
         """The worker died: its jobs wait again, except those that too many have died over."""
         assert self._child is not None
         code = self._child.ended(LAST_WORDS)
+        lacked_memory = sys.platform != "win32" and code == -signal.SIGKILL and oom.kills() != self._oom_kills
         for job in self._drop_worker():
             if self._stopping.is_set():
                 self._give_back(job)
-            elif sys.platform != "win32" and code == -signal.SIGKILL:  # by the system, short of memory, or by hand
+            elif lacked_memory:
+                self._give_back(job, crashes=1, why=f"its worker was killed for want of memory {MOST_CRASHES} times")
+            elif sys.platform != "win32" and code == -signal.SIGKILL:  # by somebody's hand, or the system will not say
                 self._give_back(job, kills=1, why=f"its worker was killed {MOST_KILLS} times")
             else:
                 how = "it spoke no sense" if code is None else f"signal {-code}" if code < 0 else f"code {code}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Iterator
@@ -12,10 +13,11 @@ import pytest
 
 pytest.importorskip("starlette")
 
+from hatcli.serve import oom
 from hatcli.serve.child import Child
 from hatcli.serve.jobs import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job
 from hatcli.serve.limits import Limits
-from hatcli.serve.queue import Queue
+from hatcli.serve.queue import MOST_CRASHES, MOST_KILLS, Queue
 from hatcli.serve.state import State, new_id
 from hatcli.serve.supervisor import Supervisor
 
@@ -103,7 +105,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         ("hang", "silent"),
         ("crash", "crashed 2 times (code 3)"),
         ("babble", "crashed 2 times"),
-        ("killed", "killed 5 times"),
+        ("killed", f"killed {MOST_KILLS} times"),
     ],
 )
 def test_a_worker_that_fails_over_a_job_costs_that_job_alone(place: Place, name: str, said: str) -> None:
@@ -113,12 +115,36 @@ def test_a_worker_that_fails_over_a_job_costs_that_job_alone(place: Place, name:
     assert said in (failed.error or "")
     assert failed.hint
     assert failed.exit_code == 1
-    assert failed.attempts <= 5
+    assert failed.attempts <= MOST_KILLS
     done = place.wait(good, DONE, FAILED)
     assert done.state == DONE
     assert done.attempts == 1
     assert done.model == "fake"
     assert place.starts >= 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
+def test_a_job_over_which_the_kernel_runs_out_of_memory_is_given_up_soon(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oom, "kills", itertools.count().__next__)  # one more between any two looks
+    bad, good = place.submit("killed"), place.submit("good")
+    failed = place.wait(bad, FAILED, DONE)
+    assert failed.error == f"its worker was killed for want of memory {MOST_CRASHES} times"
+    assert "more memory than there is" in (failed.hint or "")
+    assert place.wait(good, DONE, FAILED).state == DONE
+
+
+def test_the_kernels_count_is_read(tmp_path: Path) -> None:
+    (tmp_path / "vmstat").write_text("nr_free_pages 7\noom_kill 3\nswap_ra 0\n")
+    assert oom.kills(tmp_path / "vmstat") == 3
+
+
+@pytest.mark.parametrize("text", ["", "oom_kill\n", "oom_kill many\n", "nr_oom_kill 3\n"])
+def test_a_system_that_does_not_count_such_kills_says_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "vmstat").write_text(text)
+    assert oom.kills(tmp_path / "vmstat") is None
+    assert oom.kills(tmp_path / "missing") is None
 
 
 def test_the_next_job_begins_while_a_result_is_written(place: Place) -> None:
