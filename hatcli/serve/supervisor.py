@@ -23,7 +23,7 @@ TURN = 0.2  # seconds between two looks at what is wanted
 GRACE = 20.0  # seconds a worker has to leave a job it is told to leave
 LAST_WORDS = 1.0  # seconds a worker has to end that says nothing any more
 START_AGAIN = 5.0  # seconds before a worker that could not start is started once more
-MOST_HELD = 2  # jobs that a worker has: one in the network, one on its way to its file
+MOST_HELD = 3  # jobs that a worker has: one in the network, two on their way to their files
 TELL_EVERY = 0.25  # seconds between two events about one job's progress
 
 

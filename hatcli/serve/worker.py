@@ -9,7 +9,7 @@ import os
 import queue
 import threading
 from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from hatcli.upscaling.upscaler import Upscaler
 
 OVERLAP = 32  # pixels
 _HINTS = {4: "leave tile at auto, choose a smaller model, or close other programs"}  # in place of those for a shell
+WRITERS = 2  # results that are written while the next picture is enlarged, as in `batch.plan.Plan`
 KEPT_OPEN = 4  # ways to run a model that stay in memory
 
 
@@ -130,25 +131,31 @@ def serve(options: dict[str, Any]) -> None:
 
 
 class Counter:
-    """Where jobs come in and what becomes of them is told; a result is written while the next job is in the network."""
+    """Where jobs come in and what becomes of them is told; results are written while the next job is in the network."""
 
     def __init__(self, requests: Requests, shop: Shop) -> None:
         self._requests, self._shop = requests, shop
         self._waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._unwanted: set[str] = set()
-        self._written: Future[bool] | None = None  # the job whose result is being written
+        self._writing: set[Future[bool]] = set()
 
     def work(self) -> None:
         """Do jobs for good."""
         threading.Thread(target=self._listen, daemon=True).start()
-        with ThreadPoolExecutor(1, "finish") as finisher:
+        with ThreadPoolExecutor(WRITERS, "finish") as finishers:
             while True:
                 request = self._waiting.get()
                 told = answers(request, self._shop)
-                is_written = self._tell(request["attempt"], told, until_written=not request["in_root"])
-                if self._written is not None:
-                    self._written.result()
-                self._written = finisher.submit(self._tell, request["attempt"], told) if is_written else None
+                if self._tell(request["attempt"], told, until_written=not request["in_root"]):
+                    self._make_room()
+                    self._writing.add(finishers.submit(self._tell, request["attempt"], told))
+
+    def _make_room(self) -> None:
+        """Wait until one more result may be written."""
+        is_full = len(self._writing) >= WRITERS
+        done, self._writing = wait(self._writing, None if is_full else 0, FIRST_COMPLETED)
+        for future in done:
+            future.result()  # a bug of ours must not pass in silence
 
     def _listen(self) -> None:
         """Hear of jobs, and of those that are not wanted any more, while others run."""

@@ -19,7 +19,7 @@ from hatcli.serve.jobs import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job
 from hatcli.serve.limits import Limits
 from hatcli.serve.queue import MOST_CRASHES, MOST_KILLS, Queue
 from hatcli.serve.state import State, new_id
-from hatcli.serve.supervisor import Supervisor
+from hatcli.serve.supervisor import MOST_HELD, Supervisor
 
 WORKER = """
 import json, os, signal, sys, threading, time
@@ -154,10 +154,10 @@ def test_the_next_job_begins_while_a_result_is_written(place: Place) -> None:
     assert place.starts == 1
 
 
-def test_no_more_than_two_jobs_are_with_a_worker(place: Place) -> None:
-    ids = [place.submit("written for a second") for _ in range(4)]
+def test_no_more_than_three_jobs_are_with_a_worker(place: Place) -> None:
+    ids = [place.submit("written for a second") for _ in range(5)]
     while any((job := place.queue.get(id)) is None or job.state != DONE for id in ids):
-        assert len([job for job in place.queue.jobs() if job.state == RUNNING]) <= 2
+        assert len([job for job in place.queue.jobs() if job.state == RUNNING]) <= MOST_HELD
         time.sleep(0.01)
 
 
