@@ -166,6 +166,8 @@ export class Viewer {
       stage.addEventListener(kind, event => { fingers.delete(event.pointerId); this.sliding = false; if (this.tool) this.tool.up(); });
     stage.addEventListener("wheel", event => { event.preventDefault(); this.zoomAt(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.002)), ...this.spot(event)); }, { passive: false });
     stage.addEventListener("dblclick", event => { if (event.target === stage) this.zoomAt(2, ...this.spot(event)); });
-    addEventListener("resize", () => view.fitted ? this.fit() : this.redraw());
+    new ResizeObserver(() => {  // the bar above may take another line without the window's changing
+      if (this.models.length && stage.clientWidth) view.fitted ? this.fit() : this.redraw();
+    }).observe(stage);
   }
 }

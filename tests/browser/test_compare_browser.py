@@ -122,6 +122,27 @@ def test_the_page_opens_with_the_first_against_the_second_and_fills_the_window(
         assert min(left, top) == pytest.approx(0, abs=0.01)
 
 
+def test_the_picture_stays_in_the_middle_when_the_bar_above_grows(show: Any) -> None:
+    tab = show(small())
+    before = tab.locator("#stage").bounding_box()["height"]
+    tab.evaluate("document.querySelector('header').style.paddingBottom = '90px'")
+    tab.wait_for_function(f"document.getElementById('stage').getBoundingClientRect().height < {before - 70}")
+    frames(tab)  # one for the observer; the next ones are awaited with the panes
+    scale, left, top = panes(tab)
+    box, side = tab.locator("#stage").bounding_box(), small_side(tab)
+    assert min(left, top) == pytest.approx(0, abs=0.01)
+    assert box["height"] - 2 * top == pytest.approx(scale * side[1], abs=0.1)
+    assert box["width"] - 2 * left == pytest.approx(scale * side[0], abs=0.1)
+
+
+def small_side(tab: Any) -> tuple[int, int]:
+    """The size of the pictures, as the page has it."""
+    width, height = tab.evaluate(
+        "[document.getElementById('stage').viewer.width, document.getElementById('stage').viewer.height]"
+    )
+    return width, height
+
+
 def test_a_window_that_grows_leaves_what_was_zoomed_alone(show: Any) -> None:
     tab = show(small())
     tab.keyboard.press("+")
