@@ -356,7 +356,7 @@ def test_a_waiting_picture_is_dragged_to_another_place(server: Serving, show: Op
         return [str(job["name"]) for job in server.ask("GET", "/api/v1/jobs").json["jobs"]]
 
     until(lambda: names() == ["c.png", "a.png", "b.png"], names)
-    assert [row.locator("bdi").inner_text() for row in rows(tab, "held").all()] == names()
+    expect(rows(tab, "held").locator("bdi")).to_have_text(["c.png", "a.png", "b.png"])
 
 
 def test_a_second_tab_sees_what_the_first_one_does(server: Serving, show: Open) -> None:
