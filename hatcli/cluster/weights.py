@@ -13,6 +13,7 @@ from hatcli.models import catalog, opening, receipt, store
 from hatcli.models.catalog import Entry
 from hatcli.models.opening import Auto, Model
 from hatcli.outside import open_plain
+from hatcli.upscaling.size import passes_for
 
 _PIECE = 8 << 20  # bytes of weights in a message
 _AGAIN = "run the same command again"
@@ -145,14 +146,29 @@ def keep(file: WeightsFile, pieces: Iterable[bytes]) -> None:
         raise WeightsError(f"the weights {Path(file.path).name} came damaged", hint=_AGAIN)
 
 
-def opened(weights: Weights) -> Model | Auto:
-    """The same model, or `auto`, on this machine.
+def opened(weights: Weights, *, factor: float | None = None) -> Model | Auto:
+    """The same model, or `auto`, on this machine; what a run needs of it is read, and no file can change it any more.
+
+    Args:
+        factor: how many times larger pictures become; None: that differs, or is the model's own.
 
     Raises:
-        WeightsError: a file is missing or cannot be read.
+        WeightsError: a file is missing, has changed or cannot be read.
     """
     models = [_opened(model) for model in weights.models]
-    return models[0] if weights.entries is None else _SentAuto(weights.entries, models)
+    if weights.entries is None:
+        _read_networks(models[0], factor)
+        return models[0]
+    auto = _SentAuto(weights.entries, models)
+    for model in (auto.usual(factor), auto.sister(factor)):
+        if model is not None:
+            _read_networks(model, factor)
+    return auto
+
+
+def _read_networks(model: Model, factor: float | None) -> None:
+    for scale in set(model if factor is None else passes_for(factor, model)):
+        _ = model[scale]
 
 
 def _opened(model: SentModel) -> Model:

@@ -50,7 +50,8 @@ class Worker:
         if order.device == "cpu":
             torch.set_num_threads(order.threads)
         self.choice = _choice(order)
-        self._upscaler = Upscaler(opened(order.weights), choice=self.choice, settings=_settings(order, self.choice))
+        networks = opened(order.weights, factor=order.plan.target.scale)
+        self._upscaler = Upscaler(networks, choice=self.choice, settings=_settings(order, self.choice))
         self._decoder = DecoderProcess(max_pixels=order.plan.max_pixels, options=order.plan.decoding)
         self._decoder.start()
         self._holders = Holders(order.credentials)

@@ -74,12 +74,6 @@ def gone(path: Path) -> None:
     path.unlink()
 
 
-def a_link(path: Path) -> None:
-    elsewhere = path.with_name("elsewhere")
-    path.rename(elsewhere)
-    path.symlink_to(elsewhere)
-
-
 def exchanged(path: Path) -> None:
     """Another file of the same length and time takes the name."""
     times = path.stat()
@@ -135,19 +129,21 @@ def test_a_file_that_differs_on_a_node_is_not_used_and_the_drivers_comes_instead
     assert is_the_drivers(opened(node), tmp_path)
 
 
-@pytest.mark.parametrize("spoil", [*SPOILT, a_link])
-def test_a_file_that_is_exchanged_before_a_worker_opens_it_is_refused(
+def found(sent: Weights) -> Model:
+    """The node's model, before any of its files is read."""
+    file = sent.files[0]
+    return Model("mine", {2: file.kept}, hashes={2: file.sha256})
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_a_file_that_is_exchanged_before_it_is_read_is_refused(
     node: Weights, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
     weights.keep(node.files[0], [right(tmp_path)])
-    model = opened(node)
     spoil(its_kept(node))
-    if spoil is a_link:  # which leads to the very bytes
-        assert is_the_drivers(model, tmp_path)
-        return
     with pytest.raises(WeightsError, match=r"has changed since|cannot be read any more") as caught:
-        _ = model[2]
-    assert caught.value.hint
+        _ = found(node)[2]
+    assert caught.value.hint == "run the same command again"
     assert "Errno" not in caught.value.message
 
 
@@ -156,17 +152,30 @@ def test_a_file_that_is_exchanged_while_it_is_read_is_refused(
     node: Weights, tmp_path: Path, spoil: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights.keep(node.files[0], [right(tmp_path)])
-    model, load = opened(node), checkpoint.load
+    load = checkpoint.load
 
     def late(path: Path) -> HAT:
         spoil(path)
         return load(path)
 
     monkeypatch.setattr(checkpoint, "load", late)
+    model = found(node)
     with pytest.raises(WeightsError, match="has changed while it was read"):
         _ = model[2]
     with pytest.raises(WeightsError, match="has changed"):
         _ = model[2]  # nor the second time
+
+
+@pytest.mark.parametrize("factor", [None, 2.0, 4.0])
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_a_file_that_is_exchanged_when_a_worker_has_begun_changes_nothing(
+    node: Weights, tmp_path: Path, spoil: Callable[[Path], None], factor: float | None
+) -> None:
+    weights.keep(node.files[0], [right(tmp_path)])
+    model = weights.opened(node, factor=factor)
+    assert isinstance(model, Model)
+    spoil(its_kept(node))
+    assert is_the_drivers(model, tmp_path)
 
 
 def test_a_file_that_is_written_over_while_its_network_is_in_use_changes_nothing(node: Weights, tmp_path: Path) -> None:

@@ -31,9 +31,9 @@ class Nodes:
         self.address: str = cluster.address
         self.added: list[Any] = []
 
-    def add(self) -> None:
-        """One more node."""
-        self.added.append(self._cluster.add_node(num_cpus=1, object_store_memory=_STORE))
+    def add(self, **environment: str) -> None:
+        """One more node, with an environment of its own."""
+        self.added.append(self._cluster.add_node(num_cpus=1, object_store_memory=_STORE, env_vars=environment))
 
     def kill(self) -> None:
         """End one node, and all its processes, hard."""
