@@ -12,7 +12,7 @@ import ray
 from ray import cloudpickle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hatcli.cluster.calibration import Trial
+from hatcli.cluster.calibration import Tried
 from hatcli.cluster.dispatch import Joined, Lost, News, Rested, Told
 from hatcli.cluster.messages import Order, Task
 from hatcli.cluster.nodes import Node, Slots, alive, difference
@@ -249,15 +249,20 @@ class RayWorkers:
         if (seat := self._seats.get(worker)) is not None:
             seat.actor.finish.remote(seat.shift, seat.given)
 
-    def tried_out(self, paths: list[str], containers: list[str]) -> tuple[list[Trial], float]:
-        """What pictures take on a few workers that work side by side, and the seconds until the first could begin."""
+    def tried_out(self, tasks: list[Task], containers: list[str], *, each_once: bool) -> tuple[list[Tried], float]:
+        """What pictures take on a few workers that work side by side, and the seconds until the first could begin.
+
+        Args:
+            each_once: whether a picture is tried by one worker, not by all.
+        """
         began, start, joined = time.monotonic(), 0.0, 0
         while not joined or (joined < len(self._seats) and time.monotonic() - began < _ANSWERS):
             joined += sum(isinstance(news, Joined) for news in self.news(_LOOK_EVERY))
             start = start or (time.monotonic() - began if joined else 0.0)
         ready = [seat for seat in self._seats.values() if seat.stage == "ready"][:_TRIED]
-        trials = ray.get([seat.actor.try_out.remote(paths, containers) for seat in ready])
-        return [trial for some in trials for trial in some], start
+        parts = [slice(number, None, len(ready)) if each_once else slice(None) for number in range(len(ready))]
+        asked = [(seat, part) for seat, part in zip(ready, parts, strict=True) if tasks[part]]
+        return ray.get([seat.actor.try_out.remote(tasks[part], containers[part]) for seat, part in asked]), start
 
     def stop(self) -> None:
         """See `Workers.stop`."""

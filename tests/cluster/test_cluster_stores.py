@@ -95,3 +95,48 @@ def test_a_second_driver_over_a_place_is_refused(cluster: clusters.Nodes, store:
     _, errors = run.communicate(timeout=120)
     owner.close()
     assert (run.returncode, "another run writes to s3://archive/other" in errors) == (2, True), errors
+
+
+@pytest.mark.parametrize("way", ["from store to store", "to a store", "from a store"])
+def test_a_dry_run_estimates_from_a_few_pictures_and_the_listing_and_stores_nothing(
+    cluster: clusters.Nodes,
+    store: Any,
+    server: str,
+    tmp_path: Path,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(COUNT):
+        (tmp_path / "in" / f"{number:03}.png").write_bytes(stores.png(number))
+    source = str(tmp_path / "in") if way == "to a store" else "s3://archive/in/"
+    output = str(tmp_path / "out") if way == "from a store" else "s3://archive/estimated/"
+    with stores.watched(server) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        run = clusters.start(source, "-o", output, "-n", weights, "--dry-run", "--ray", cluster.address)
+        events = {event["event"]: event for event in clusters.told(run, timeout=120)}
+    assert run.returncode == 0
+    total = sum(len(stores.png(number)) for number in range(COUNT))
+    assert (events["estimate"]["unread"], events["estimate"]["unread_bytes"]) == (COUNT, total)
+    told = events["cluster"]
+    assert told["seconds"] > 0
+    assert told["worker_hours"] > 0
+    assert told["bytes_moved"] > total, "results are larger than their pictures"
+    assert "12 pictures were tried" in told["notes"][0]
+    assert {method for method, _ in asked} <= {"GET", "HEAD"}, "nothing is written"
+    read = [path for method, path in asked if method == "GET" and "/in/" in path and "list-type" not in path]
+    assert len(read) == len(set(read)) == (0 if way == "to a store" else 12)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_estimate_that_nothing_can_be_told_from_says_why(cluster: clusters.Nodes, store: Any, weights: Path) -> None:
+    for number in range(3):
+        store.put_object(Bucket="archive", Key=f"odd/{number}.png", Body=b"no picture")
+    words = ("s3://archive/odd/", "-o", "s3://archive/even/", "-n", weights, "--dry-run", "--ray", cluster.address)
+    run = clusters.start(*words)
+    output, errors = run.communicate(timeout=120)
+    assert run.returncode == 0, errors
+    assert '"cluster"' not in output
+    assert "note: there is no estimate for the cluster: " in errors
+    assert ".png" in errors.split("no estimate for the cluster: ")[1]
