@@ -20,6 +20,8 @@ from hatcli.errors import HatError
 
 SLACK = 1.35  # an estimate is said as a range, from a part of it to so many times as much
 _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+_FEW_COUNTS = (1, 8, 64, 512)
+_MANY = 100_000  # pictures: simulating a million takes seconds
 _FEWEST_PICTURES = 2  # for each worker: with fewer, more workers change nothing
 
 
@@ -53,7 +55,8 @@ def estimate(
     weights_bytes: int, notes: tuple[str, ...] = (),
 ) -> ClusterEstimate:  # fmt: skip
     """What a run over pictures of so many pixels takes."""
-    counts = [count for count in _COUNTS if count * _FEWEST_PICTURES <= len(pixels) and count != workers]
+    shown = _COUNTS if len(pixels) <= _MANY else _FEW_COUNTS
+    counts = [count for count in shown if count * _FEWEST_PICTURES <= len(pixels) and count != workers]
     others = {count: simulate(pixels, count, service).seconds for count in counts}
     return ClusterEstimate(device, workers, nodes, simulate(pixels, workers, service), weights_bytes, others, notes)
 
