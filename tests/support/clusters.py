@@ -44,13 +44,13 @@ class Nodes:
         return [path for path in Path(self._cluster.head_node.get_logs_dir_path()).rglob("*") if path.is_file()]
 
     def workers(self) -> list[int]:
-        """The processes of workers that have begun."""
+        """The processes of workers that have begun, on these nodes and no others of this machine."""
         import psutil
 
         found = []
-        for process in psutil.process_iter(["name", "cmdline"]):
+        for process in psutil.Process().children(recursive=True):  # of the nodes, which this process has started
             with suppress(psutil.Error):
-                if "ray::Seat" in " ".join([process.info["name"] or "", *(process.info["cmdline"] or [])]):
+                if "ray::Seat" in " ".join([process.name(), *process.cmdline()]):
                     found.append(process.pid)
         return found
 
