@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import re
@@ -64,19 +65,21 @@ class Kills:
 
     Args:
         words: of the command that is begun again whenever its driver was killed.
+        log: of its latest run.
         look: what is visible now, to what tells whether it was made again.
     """
 
     nodes: clusters.Nodes
     words: tuple[str | Path, ...]
+    log: Path
     look: Callable[[], Mapping[str, object]]
     chance: random.Random
     counts: dict[str, int] = field(default_factory=lambda: {"node": 0, "worker": 0, "driver": 0, "nodes and driver": 0})
     seen: dict[str, object] = field(default_factory=dict)
 
     def over(self, pictures: int, wanted: int) -> list[dict[str, Any]]:
-        """So many kills, each after so many more results, some while the driver has only just begun; the last events."""
-        run = clusters.start(*self.words)
+        """So many kills, each after so many more results, some while the driver only starts; the events of the last."""
+        run = self._start()
         ways = ["node", "worker", "worker", "driver", "driver", "nodes and driver"]
         for number in range(1, wanted + 1):
             enough = pictures * number // (wanted + 1)
@@ -85,9 +88,16 @@ class Kills:
             time.sleep(self.chance.uniform(0, 3))  # the driver may be starting, or find that all is done
             self.check()
             run = self._kill(ways[number - 1] if number <= len(ways) else self.chance.choice(ways), run)
-        events = clusters.told(run)
+        run.wait(timeout=300)
         self.check()
-        return events
+        with self.log.open() as written:
+            told = written.read()
+        assert "Traceback" not in told, told
+        return [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+
+    def _start(self) -> subprocess.Popen[str]:
+        with self.log.open("w") as log:
+            return clusters.start(*self.words, log=log)
 
     def check(self) -> None:
         """What was visible once is the same, not made again."""
@@ -108,7 +118,7 @@ class Kills:
             self.nodes.kill()
             self.nodes.add()
         self.counts[way] += 1
-        return clusters.start(*self.words) if "driver" in way else run
+        return self._start() if "driver" in way else run
 
 
 def test_thirty_random_kills(tmp_path: Path, weights: Path, share: float) -> None:
@@ -123,7 +133,7 @@ def test_thirty_random_kills(tmp_path: Path, weights: Path, share: float) -> Non
 
     with clusters.nodes(3) as nodes:
         words = (source, "-o", out, "-n", weights, "--ray", nodes.address)
-        kills = Kills(nodes, words, look, random.Random(7))
+        kills = Kills(nodes, words, tmp_path / "log", look, random.Random(7))
         events = kills.over(pictures, wanted)
     again = sum(clusters.times_made(out).values()) - pictures
     print(f"{kills.counts}, {events[-1]['done']} made in the last run, {again} noted twice")  # noqa: T201
@@ -169,7 +179,7 @@ def test_thirty_random_kills_over_a_store(
             return {entry["Key"]: entry["LastModified"] for entry in seen}
 
         words = ("s3://kills/in/", "-o", "s3://kills/out/", "-n", weights, "--ray", nodes.address)
-        kills = Kills(nodes, words, look, random.Random(11))
+        kills = Kills(nodes, words, tmp_path / "log", look, random.Random(11))
         events = kills.over(pictures, wanted)
         odd = [entry["Key"] for entry in listed() if "/.hat-manifest/" in entry["Key"]]
         print(f"{kills.counts}, {events[-1]['done']} made in the last run, {len(odd)} segments")  # noqa: T201

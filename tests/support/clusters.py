@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
@@ -80,13 +80,17 @@ def pictures(folder: Path, count: int, *, side: int = 24) -> Path:
     return folder
 
 
-def start(*words: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:
-    """`hat upscale --json` with these words, in a process and a session of its own."""
+def start(*words: str | Path, cwd: Path | None = None, log: IO[str] | None = None) -> subprocess.Popen[str]:
+    """`hat upscale --json` with these words, in a process and a session of its own.
+
+    Args:
+        log: where its events and messages go, if nobody reads them while it runs: a pipe that is full would stop it.
+    """
     command = [sys.executable, "-m", "hatcli", "upscale", *map(str, words), "--json"]
     return subprocess.Popen(
         command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE if log is None else log,
+        stderr=subprocess.PIPE if log is None else log,
         text=True,
         cwd=cwd,
         start_new_session=True,
