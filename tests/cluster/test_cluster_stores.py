@@ -45,12 +45,12 @@ def store(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return client
 
 
-def results(store: Any) -> dict[str, bytes]:
+def results(store: Any, folder: str = "out") -> dict[str, bytes]:
     """What is there, but for the manifest."""
-    found = store.get_paginator("list_objects_v2").paginate(Bucket="archive", Prefix="out/")
+    found = store.get_paginator("list_objects_v2").paginate(Bucket="archive", Prefix=f"{folder}/")
     keys = [entry["Key"] for page in found for entry in page.get("Contents", [])]
     seen = [key for key in keys if ".hat-manifest" not in key]
-    return {key.removeprefix("out/"): store.get_object(Bucket="archive", Key=key)["Body"].read() for key in seen}
+    return {key.removeprefix(f"{folder}/"): store.get_object(Bucket="archive", Key=key)["Body"].read() for key in seen}
 
 
 def test_nodes_and_drivers_that_die_and_a_network_that_breaks_cost_no_object(
@@ -82,6 +82,34 @@ def test_nodes_and_drivers_that_die_and_a_network_that_breaks_cost_no_object(
         assert secret not in output + errors
         for log in cluster.logs():
             assert secret.encode() not in log.read_bytes(), log
+
+
+def test_a_network_that_breaks_in_every_way_costs_no_object_or_is_told(
+    cluster: clusters.Nodes, store: Any, server: str, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(COUNT):
+        (tmp_path / "in" / f"{number:03}.png").write_bytes(stores.png(number))
+    assert hat(tmp_path / "in", "-o", tmp_path / "out", "-n", weights).exit_code == 0
+    expected = clusters.contents(tmp_path / "out")
+    words = ("s3://archive/in/", "-o", "s3://archive/broken/", "-n", weights, "--ray", cluster.address)
+    with stores.faulty(server, seed=1, share=0.15) as (url, met):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        first = clusters.start(*words)
+        events = clusters.told(first)
+    made = results(store, "broken")
+    assert made.items() <= expected.items(), "never a half or another picture"
+    assert met >= set(stores.Faults.ways), "everything was broken"
+    done = {event["output"].rpartition("/")[2] for event in events if event["event"] == "done"}
+    failed = {event["input"].rpartition("/")[2] for event in events if event["event"] == "failed"}
+    assert done <= set(made), "what was told is there"
+    assert (first.returncode == 0) == (not failed and made == expected)
+    if events[-1]["event"] == "summary":
+        assert len(done) + len(failed) + events[-1]["not_started"] == COUNT, "each picture is told of"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    second = clusters.told(clusters.start(*words))
+    assert second[-1]["skipped"] >= len(made)
+    assert results(store, "broken") == expected
 
 
 def test_a_second_driver_over_a_place_is_refused(cluster: clusters.Nodes, store: Any, weights: Path) -> None:

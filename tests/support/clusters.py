@@ -105,13 +105,15 @@ def told(process: subprocess.Popen[str], *, timeout: float = 300) -> list[dict[s
     return [json.loads(line) for line in output.splitlines()]
 
 
-def until(process: subprocess.Popen[str], is_enough: Callable[[], bool], *, patience: float = 180) -> None:
+def until(
+    process: subprocess.Popen[str], is_enough: Callable[[], bool], *, patience: float = 180, pause: float = 0.01
+) -> None:
     """Wait for something while a run goes on."""
     ends = time.monotonic() + patience
     while not is_enough():
         assert process.poll() is None, "it ended before:\n" + "".join(process.stderr or ())
         assert time.monotonic() < ends, "it takes too long"
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def end(process: subprocess.Popen[str]) -> None:
