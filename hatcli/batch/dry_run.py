@@ -27,7 +27,7 @@ def foresee(batch: Batch) -> Iterator[Foresight]:
         source = job.source.path
         if job.source.stored is not None or job.stored is not None:
             reason = reason_to_skip(job, batch.plan, batch.journals)
-            yield Outcome(job, "skipped", reason=reason) if reason else Unforeseen(job)
+            yield Outcome(job, "skipped", reason=reason) if reason else Unforeseen(job, job.source.bytes)
             continue
         if source is None or streams.is_stream(source):
             yield Unforeseen(job)

@@ -47,6 +47,16 @@ class InputFile:
         return self.path if self.stored is None else self.stored
 
     @property
+    def bytes(self) -> int:
+        """How large the file, or object, is; 0 where that cannot be told without asking its store."""
+        if self.stored is not None:
+            return 0 if self.stored.seen is None else self.stored.seen.size
+        try:
+            return 0 if self.path is None else os.stat(self.path).st_size  # noqa: PTH116
+        except OSError:  # it will be reported when its turn comes
+            return 0
+
+    @property
     def label(self) -> str:
         """How it is called in messages."""
         return "stdin" if self.origin is None else str(self.origin)

@@ -91,9 +91,14 @@ class Foreseen:
 
 @dataclass(frozen=True)
 class Unforeseen:
-    """A job whose picture can be read but once, or lies in a store, and so is not looked at beforehand."""
+    """A job whose picture can be read but once, or lies in a store, and so is not looked at beforehand.
+
+    Attributes:
+        source_bytes: of its file or object; 0 where they are not known.
+    """
 
     job: Job
+    source_bytes: int = 0
 
 
 Event = Started | Advanced | Writing | Outcome
@@ -110,7 +115,7 @@ class Tally:
         pixels: of all inputs that were enlarged.
         models: that made something, in order of appearance.
         foreseen, seconds, file_bytes: jobs that would be done, and what they would take.
-        unforeseen: jobs whose pictures were not looked at.
+        unforeseen, unforeseen_bytes: jobs whose pictures were not looked at, and what is known of their bytes.
     """
 
     counts: dict[str, int] = field(default_factory=lambda: {"done": 0, "skipped": 0, "failed": 0})
@@ -119,6 +124,7 @@ class Tally:
     models: dict[str, None] = field(default_factory=dict)
     foreseen: int = 0
     unforeseen: int = 0
+    unforeseen_bytes: int = 0
     seconds: float = 0.0
     file_bytes: int = 0
 
@@ -130,6 +136,7 @@ class Tally:
             self.file_bytes += event.file_bytes
         elif isinstance(event, Unforeseen):
             self.unforeseen += 1
+            self.unforeseen_bytes += event.source_bytes
         elif isinstance(event, Outcome):
             self.counts[event.status] += 1
             self.pixels += event.source_width * event.source_height

@@ -12,17 +12,16 @@ import ray
 from ray import cloudpickle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hatcli.cluster.calibration import Trial
+from hatcli.cluster.calibration import Tried
 from hatcli.cluster.dispatch import Joined, Lost, News, Rested, Told
 from hatcli.cluster.messages import Order, Task
 from hatcli.cluster.nodes import Node, Slots, alive, difference
 from hatcli.cluster.seat import Seat, installed
-from hatcli.cluster.weights import WeightsFile
-from hatcli.errors import HatError, UsageError
+from hatcli.cluster.weights import WeightsFile, pieces
+from hatcli.errors import HatError, UsageError, WeightsError
 
 _LOOK_EVERY = 1.0  # seconds between two looks at which nodes there are
 _MOST_AT_ONCE = 64  # messages of one worker between two looks at the others
-_PIECE = 8 << 20  # bytes of weights in a message
 _FAILED_STARTS = 5  # in a row, until the run ends
 _PATIENCE = 120.0  # seconds without any node
 _TRIED = 4  # workers that are tried out
@@ -153,14 +152,9 @@ class RayWorkers:
                 return self._hear_work(name, seat)
             return self._hear_start(name, seat, ray.get(seat.answer))
         except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, HatError):
-                told = f"node {seat.node.name}: {error.cause.message}"
-                raise type(error.cause)(told, hint=error.cause.hint) from None
-            if seat.stage != "ready":
-                reason = str(error.cause).strip().splitlines()[0][:200]
-                told = f"node {seat.node.name} cannot begin: {reason}"
-                raise HatError(told, hint="run hat doctor there") from error
-            raise  # a bug
+            if not isinstance(error.cause, HatError) and seat.stage == "ready":
+                raise  # a bug
+            return self._fail(seat, error.cause)
         except ray.exceptions.RayError as error:
             self._failed_starts += seat.stage != "ready"
             if self._failed_starts >= _FAILED_STARTS:
@@ -185,11 +179,14 @@ class RayWorkers:
         """One step further: versions, then weights, then the network."""
         if seat.stage == "inquire":
             if (told := difference(self._ours, *answer)) is not None:
-                return self._refuse(name, seat, told)
+                return self._refuse(seat, told)
             seat.stage, seat.answer = "approved", None
         elif seat.stage == "weights" and answer:
-            pieces = [(file, self._pieces_of(file)) for file in answer]
-            seat.stage, seat.answer = "kept", seat.actor.keep.remote(pieces)
+            try:
+                seat.answer = seat.actor.keep.remote([(file, self._pieces_of(file)) for file in answer])
+            except WeightsError as error:  # nor has this machine what the node lacks
+                return self._fail(seat, error)
+            seat.stage = "kept"
         elif seat.stage in ("weights", "kept"):
             neighbours = self.slots.count_on(seat.node, list(self._nodes.values()))
             order = replace(self.order, neighbours=neighbours)
@@ -200,22 +197,35 @@ class RayWorkers:
             return [Joined(name)]
         return []
 
-    def _refuse(self, name: str, seat: _Seat, told: str) -> list[News]:
+    def _refuse(self, seat: _Seat, told: str) -> list[News]:
         """A node that cannot be used: the end of a run that has not begun, a note for one that has."""
         message = f"node {seat.node.name} {told}"
         if not self._has_begun:
             raise UsageError(message, hint="every node needs the same hat and packages, and the same folders")
-        self.say(f"note: {message}: it is not used")
+        return self._leave_out(seat, message)
+
+    def _leave_out(self, seat: _Seat, why: str) -> list[News]:
+        self.say(f"note: {why}: it is not used")
         self._refused.add(seat.node.id)
         self._nodes.pop(seat.node.id, None)  # it has not gone
         lost = [other for other, one in self._seats.items() if one.node.id == seat.node.id]
         return [self._lose(other) for other in lost]
 
+    def _fail(self, seat: _Seat, error: Exception) -> list[News]:
+        """A node that cannot begin, or go on: the end of a run, unless others are at work and it is one that came."""
+        if isinstance(error, HatError):
+            failure = type(error)(f"node {seat.node.name}: {error.message}", hint=error.hint)
+        else:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            failure = HatError(f"node {seat.node.name} cannot begin: {reason}", hint="run hat doctor there")
+        if seat.stage == "ready" or not self._has_begun:
+            raise failure from error
+        return self._leave_out(seat, failure.message)
+
     def _pieces_of(self, file: WeightsFile) -> list[Any]:
         """References to the content of a file, which is put into Ray's memory once, for the first who lacks it."""
         if file.sha256 not in self._pieces:
-            with open(file.path, "rb") as opened:
-                self._pieces[file.sha256] = [ray.put(piece) for piece in iter(lambda: opened.read(_PIECE), b"")]
+            self._pieces[file.sha256] = [ray.put(piece) for piece in pieces(file)]
         return self._pieces[file.sha256]
 
     def _lose(self, name: str) -> Lost:
@@ -239,15 +249,20 @@ class RayWorkers:
         if (seat := self._seats.get(worker)) is not None:
             seat.actor.finish.remote(seat.shift, seat.given)
 
-    def tried_out(self, paths: list[str], containers: list[str]) -> tuple[list[Trial], float]:
-        """What pictures take on a few workers that work side by side, and the seconds until the first could begin."""
+    def tried_out(self, tasks: list[Task], containers: list[str], *, each_once: bool) -> tuple[list[Tried], float]:
+        """What pictures take on a few workers that work side by side, and the seconds until the first could begin.
+
+        Args:
+            each_once: whether a picture is tried by one worker, not by all.
+        """
         began, start, joined = time.monotonic(), 0.0, 0
         while not joined or (joined < len(self._seats) and time.monotonic() - began < _ANSWERS):
             joined += sum(isinstance(news, Joined) for news in self.news(_LOOK_EVERY))
             start = start or (time.monotonic() - began if joined else 0.0)
         ready = [seat for seat in self._seats.values() if seat.stage == "ready"][:_TRIED]
-        trials = ray.get([seat.actor.try_out.remote(paths, containers) for seat in ready])
-        return [trial for some in trials for trial in some], start
+        parts = [slice(number, None, len(ready)) if each_once else slice(None) for number in range(len(ready))]
+        asked = [(seat, part) for seat, part in zip(ready, parts, strict=True) if tasks[part]]
+        return ray.get([seat.actor.try_out.remote(tasks[part], containers[part]) for seat, part in asked]), start
 
     def stop(self) -> None:
         """See `Workers.stop`."""

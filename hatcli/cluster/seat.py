@@ -64,9 +64,9 @@ class Seat:
         self._worker = Worker(order)
         return str(self._worker.choice.why)
 
-    def try_out(self, paths: list[str], containers: list[str]) -> Any:
+    def try_out(self, tasks: list[Any], containers: list[str]) -> Any:
         """See `Worker.try_out`."""
-        return self._worker.try_out(paths, containers)
+        return self._worker.try_out(tasks, containers)
 
     def work(self, shift: int) -> Iterator[Any]:
         """See `Worker.work`."""

@@ -22,10 +22,10 @@ from hatcli.batch.plan import Job
 from hatcli.cluster.calibration import service_of
 from hatcli.cluster.connection import connected
 from hatcli.cluster.dispatch import run
-from hatcli.cluster.forecast import Workload
+from hatcli.cluster.forecast import Calibration, Sample, Workload
 from hatcli.cluster.messages import Order, ResultStore
 from hatcli.cluster.nodes import Node, Slots, alive, slots
-from hatcli.cluster.simulation import Service
+from hatcli.cluster.sending import task_of
 from hatcli.cluster.sizes import size_of
 from hatcli.cluster.weights import described
 from hatcli.errors import UsageError
@@ -107,17 +107,24 @@ class Session:
         self.check(batch)
         order = self.order(batch)
 
-        def calibrated(paths: list[str], containers: list[str]) -> Service | None:
+        def tried(samples: list[Sample]) -> Calibration:
+            tasks = [task_of(number, sample.job, may_replace=False) for number, sample in enumerate(samples)]
+            containers = [sample.container for sample in samples]
             with closing(self._workers(batch)) as workers:
-                trials, start = workers.tried_out(paths, containers)
+                found, start = workers.tried_out(tasks, containers, each_once=isinstance(batch.jobs, JobStream))
+            trials = [trial for one in found for trial in one.trials]
             if not trials:
-                return None
+                refused = next((one.refused.message for one in found if one.refused is not None), "nothing was read")
+                return Calibration([], None, refused)
             shares_cores = self.slots.device == "cpu"
-            return service_of(trials, shares_cores=shares_cores, writers=batch.plan.writers, start=start)
+            service = service_of(trials, shares_cores=shares_cores, writers=batch.plan.writers, start=start)
+            return Calibration(trials, service)
 
         weights_bytes = sum(os.stat(file.path).st_size for file in order.weights.files)  # noqa: PTH116
         return Workload(
-            calibrated,
+            tried,
+            batch.plan,
+            say=self.say,
             device=self.slots.device,
             workers=self.workers,
             nodes=len(self.nodes),

@@ -32,6 +32,7 @@ class Service:
 
     Attributes:
         read, network, encode, store: of a worker.
+        fetch, send: in which it waits for an object store, and works on other pictures.
         commit: of the driver, seconds a result: its line in the journal, and its name.
         hand_out: of the driver, seconds a portion.
         start: seconds until a worker has its network.
@@ -49,6 +50,8 @@ class Service:
     start: float = 5.0
     shares_cores: bool = False
     writers: int = 2
+    fetch: Stage = Stage(0.0, 0.0)
+    send: Stage = Stage(0.0, 0.0)
     read_bytes: float = 1.0
     stored_bytes: float = 4.0
 
@@ -56,9 +59,9 @@ class Service:
         """What a worker takes for a portion, its stages at work side by side where they can be."""
         read, network = self.read.of(pictures, pixels), self.network.of(pictures, pixels)
         written = self.encode.of(pictures, pixels) + self.store.of(pictures, pixels)
-        if self.shares_cores:
-            return read + network + written
-        return max(read, network, written / self.writers)
+        coming = self.fetch.of(pictures, pixels) + read
+        going = (self.send.of(pictures, pixels) + written) / self.writers
+        return max(coming, read + network + written if self.shares_cores else network, going)
 
 
 @dataclass(frozen=True)

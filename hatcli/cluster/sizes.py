@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from hatcli.batch.plan import Job
 
 _BYTES_A_PIXEL = {  # of photographs
@@ -15,16 +13,14 @@ _PLAIN = 3.0  # of TIFF, BMP and whatever else
 
 def size_of(job: Job) -> float:
     """About how many pixels a picture has."""
-    source = job.source
-    return bytes_of(job) / _BYTES_A_PIXEL.get(source.relative.suffix.lower(), _PLAIN)
+    return job.source.bytes / bytes_a_pixel(ending_of(job))
 
 
-def bytes_of(job: Job) -> int:
-    """How large a picture's file, or object, is; 0 where that cannot be told without asking."""
-    source = job.source
-    if source.stored is not None:
-        return 0 if source.stored.seen is None else source.stored.seen.size
-    try:
-        return 0 if source.path is None else os.stat(source.path).st_size  # noqa: PTH116
-    except OSError:  # it will be reported when its turn comes
-        return 0
+def ending_of(job: Job) -> str:
+    """What the name of a picture ends in, with the dot, in small letters."""
+    return job.source.relative.suffix.lower()
+
+
+def bytes_a_pixel(ending: str) -> float:
+    """About how many bytes files of this ending have for a pixel."""
+    return _BYTES_A_PIXEL.get(ending, _PLAIN)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from hatcli.errors import HatError, WeightsError
 from hatcli.models import catalog, opening, receipt, store
 from hatcli.models.catalog import Entry
 from hatcli.models.opening import Auto, Model
+from hatcli.outside import open_plain
+from hatcli.upscaling.size import passes_for
+
+_PIECE = 8 << 20  # bytes of weights in a message
+_AGAIN = "run the same command again"
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,7 @@ def _is_sister(entry: Entry) -> bool:
 
 def _sent(model: Model) -> SentModel:
     files = tuple(
-        WeightsFile(scale, str(path.absolute()), model.hashes.get(scale) or receipt.digest(path))
-        for scale, path in sorted(model.files.items())
+        WeightsFile(scale, str(path.absolute()), model.sha256s[scale]) for scale, path in sorted(model.files.items())
     )
     return SentModel(model.name, model.task, model.architecture, files)
 
@@ -107,6 +112,24 @@ def _found(file: WeightsFile) -> Path | None:
     return None
 
 
+def pieces(file: WeightsFile) -> Iterator[bytes]:
+    """The content of a file of the driver's, for nodes that lack it.
+
+    Raises:
+        WeightsError: it is gone, or not the one any more that the run began with.
+    """
+    digest, name = hashlib.sha256(), Path(file.path).name
+    try:
+        with open_plain(file.path) as opened:
+            while piece := opened.read(_PIECE):
+                digest.update(piece)
+                yield piece
+    except OSError as error:
+        raise WeightsError(f"the weights {name} are gone: {error.strerror or error}", hint=_AGAIN) from None
+    if digest.hexdigest() != file.sha256:
+        raise WeightsError(f"the weights {name} on the driver's machine have changed", hint=_AGAIN)
+
+
 def keep(file: WeightsFile, pieces: Iterable[bytes]) -> None:
     """Put a file that came from the driver where it is found again.
 
@@ -120,17 +143,32 @@ def keep(file: WeightsFile, pieces: Iterable[bytes]) -> None:
             written.write(piece)
     if _found(file) is None:
         file.kept.unlink(missing_ok=True)
-        raise WeightsError(f"the weights {Path(file.path).name} came damaged", hint="run the same command again")
+        raise WeightsError(f"the weights {Path(file.path).name} came damaged", hint=_AGAIN)
 
 
-def opened(weights: Weights) -> Model | Auto:
-    """The same model, or `auto`, on this machine.
+def opened(weights: Weights, *, factor: float | None = None) -> Model | Auto:
+    """The same model, or `auto`, on this machine; what a run needs of it is read, and no file can change it any more.
+
+    Args:
+        factor: how many times larger pictures become; None: that differs, or is the model's own.
 
     Raises:
-        WeightsError: a file is missing or cannot be read.
+        WeightsError: a file is missing, has changed or cannot be read.
     """
     models = [_opened(model) for model in weights.models]
-    return models[0] if weights.entries is None else _SentAuto(weights.entries, models)
+    if weights.entries is None:
+        _read_networks(models[0], factor)
+        return models[0]
+    auto = _SentAuto(weights.entries, models)
+    for model in (auto.usual(factor), auto.sister(factor)):
+        if model is not None:
+            _read_networks(model, factor)
+    return auto
+
+
+def _read_networks(model: Model, factor: float | None) -> None:
+    for scale in set(model if factor is None else passes_for(factor, model)):
+        _ = model[scale]
 
 
 def _opened(model: SentModel) -> Model:
@@ -138,10 +176,15 @@ def _opened(model: SentModel) -> Model:
     for file in model.files:
         path = _found(file)
         if path is None:
-            raise WeightsError(f"the weights {Path(file.path).name} are gone", hint="run the same command again")
+            raise WeightsError(f"the weights {Path(file.path).name} are gone", hint=_AGAIN)
         paths[file.scale] = path
     if model.architecture != "HAT":
-        foreign = opening.open(str(next(iter(paths.values()))))
+        (file,) = model.files
+        try:
+            with receipt.unchanged(paths[file.scale], file.sha256):
+                foreign = opening.open(str(paths[file.scale]))
+        except receipt.ChangedError as error:
+            raise WeightsError(error.message, hint=_AGAIN) from None
         if not isinstance(foreign, Model):
             raise HatError(f"{model.name} is no model")
         return replace(foreign, name=model.name)

@@ -8,19 +8,21 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from hatcli.batch.decoder import Decoder, DecoderProcess
+from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
 from hatcli.batch.outcomes import Advanced, Event, Outcome, Started
 from hatcli.batch.places.objects import Stored
 from hatcli.batch.plan import Job
 from hatcli.batch.reading import Original
 from hatcli.batch.run import run
-from hatcli.cluster.calibration import Trial, try_out
+from hatcli.cluster.calibration import Attempt, Tried
 from hatcli.cluster.feed import Feed
 from hatcli.cluster.messages import Ended, Order, Said, Staged, Task
 from hatcli.cluster.sending import Holders, SendingJournal
@@ -50,7 +52,8 @@ class Worker:
         if order.device == "cpu":
             torch.set_num_threads(order.threads)
         self.choice = _choice(order)
-        self._upscaler = Upscaler(opened(order.weights), choice=self.choice, settings=_settings(order, self.choice))
+        networks = opened(order.weights, factor=order.plan.target.scale)
+        self._upscaler = Upscaler(networks, choice=self.choice, settings=_settings(order, self.choice))
         self._decoder = DecoderProcess(max_pixels=order.plan.max_pixels, options=order.plan.decoding)
         self._decoder.start()
         self._holders = Holders(order.credentials)
@@ -62,10 +65,9 @@ class Worker:
 
     def feed(self, shift: int, tasks: list[Task]) -> None:
         """More pictures for a shift, which may only be about to begin."""
-        folder = Path() if self._is_moved else Path(self._order.folder)
         jobs = []
         for task in tasks:
-            file, root = self._holders.file_of(task, folder), Path(task.root)
+            file, root = self._file_of(task), Path(task.root)
             if self._sent is None:
                 job = Job(file, Path(task.output), root)
             else:
@@ -75,6 +77,9 @@ class Worker:
             self._tasks[str(job.result)] = task
             jobs.append(job)
         self._feed_of(shift).put(jobs)
+
+    def _file_of(self, task: Task) -> InputFile:
+        return self._holders.file_of(task, Path() if self._is_moved else Path(self._order.folder))
 
     def finish(self, shift: int, count: int) -> None:
         """No more than so many pictures come for a shift; it ends when they are done."""
@@ -118,11 +123,12 @@ class Worker:
             with self._lock:
                 self._feeds.pop(shift, None)
 
-    def try_out(self, paths: list[str], containers: list[str]) -> list[Trial]:
-        """What pictures take here."""
-        plan = self._order.plan
-        files = [Path(path) for path in paths]
-        return try_out(files, containers, self._upscaler, self._decoder, plan.target, plan.options)
+    def try_out(self, tasks: list[Task], containers: list[str]) -> Tried:
+        """What pictures take here; nothing is written to a store."""
+        plan, place = self._order.plan, None if self._sent is None else self._sent.place
+        ask = None if place is None else partial(place.head, tasks[0].output)
+        attempt = Attempt(self._upscaler, self._decoder, plan.target, plan.options, ask)
+        return attempt.all([self._file_of(task) for task in tasks], containers)
 
     def _until_stopped(self, events: Generator[Event, None, None]) -> Iterator[Event]:
         last: Event | None = None

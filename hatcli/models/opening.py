@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -45,11 +46,12 @@ class Model(Mapping[int, nn.Module]):
     def __getitem__(self, scale: int) -> nn.Module:
         if scale not in self._open:
             path = self.files[scale]
-            if scale in self.hashes and receipt.digest(path) != self.hashes[scale]:
-                again = f"hat models remove {self.name}, then hat download {self.name}"
-                hint = "install hatcli again" if catalog.resolve(self.name).bundled else again
-                raise WeightsError(f"{path} has changed since it was installed", hint=hint)
-            self._open[scale] = checkpoint.load(path)
+            try:
+                with receipt.unchanged(path, self.hashes[scale]) if scale in self.hashes else nullcontext():
+                    network = checkpoint.load(path)
+            except receipt.ChangedError as error:
+                raise WeightsError(error.message, hint=_again(self.name, path)) from None
+            self._open[scale] = network
         return self._open[scale]
 
     def __iter__(self) -> Iterator[int]:
@@ -63,10 +65,14 @@ class Model(Mapping[int, nn.Module]):
         return self
 
     @cached_property
+    def sha256s(self) -> Mapping[int, str]:
+        """Of its files, by native factor: what they must have, or had when this was first asked."""
+        return {scale: self.hashes.get(scale) or receipt.digest(path) for scale, path in self.files.items()}
+
+    @cached_property
     def digest(self) -> str:
         """16 hex digits that stand for its files' content."""
-        known = {scale: self.hashes.get(scale) or receipt.digest(path) for scale, path in self.files.items()}
-        content = "".join(f"{scale}:{known[scale]};" for scale in self)
+        content = "".join(f"{scale}:{self.sha256s[scale]};" for scale in self)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -112,6 +118,14 @@ class Auto:
         if name not in self._models:
             self._models[name] = _of([entry for entry in self._entries if entry.name == name])
         return self._models[name]
+
+
+def _again(name: str, path: Path) -> str:
+    """What to do about a file that has changed."""
+    for entry in catalog.installed():
+        if entry.name == name and catalog.installed_path(entry) == path:
+            return "install hatcli again" if entry.bundled else f"hat models remove {name}, then hat download {name}"
+    return "run the same command again"
 
 
 def open(name: str) -> Model | Auto:

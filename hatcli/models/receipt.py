@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -34,6 +35,42 @@ def sha256(path: Path) -> Generator[int, None, str]:
 def digest(path: Path) -> str:
     """The file's sha256 in one go."""
     return drive(sha256(path))
+
+
+class ChangedError(WeightsError):
+    """A file is not, or not any more, the one that it should be."""
+
+
+@contextmanager
+def unchanged(path: Path, sha256: str) -> Iterator[None]:
+    """What is read inside is a file with this sha256, from its first byte to its last.
+
+    Raises:
+        ChangedError: it has another one, is gone, or somebody has touched it meanwhile.
+    """
+    before = _state(path)
+    try:
+        found = digest(path)
+    except OSError as error:
+        raise ChangedError(f"{path} cannot be read any more: {error.strerror or error}") from None
+    if found != sha256:
+        raise ChangedError(f"{path} has changed since it was installed")
+    try:
+        yield
+    except WeightsError:
+        if _state(path) == before:
+            raise
+    if _state(path) != before:
+        raise ChangedError(f"{path} has changed while it was read")
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What tells that a file was replaced or written to."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def write(identifier: str, sha256: str) -> None:

@@ -89,7 +89,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise WeightsError(f"{path.name} is cut off inside its header", hint=AGAIN_HINT)
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            # Copied: what the library gives is the file itself, mapped, and would change with it while it is in use.
+            return {key: file.get_tensor(key).clone() for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except Exception as error:  # a damaged header raises nearly anything
         raise WeightsError(f"{path.name} is damaged: {one_line(error)}", hint=AGAIN_HINT) from None
 

@@ -213,12 +213,17 @@ def test_names_that_need_a_size_read_only_the_beginning(store: Any, weights: Pat
     assert sorted(results(store)) == ["000_18x16.png", "001_18x16.png"]
 
 
-def test_a_dry_run_writes_and_reads_nothing(store: Any, weights: Path) -> None:
+def test_a_dry_run_writes_and_reads_nothing(
+    store: Any, server: str, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(store, 3)
     before = keys(store)
-    result = hat(IN, "-o", OUT, "-n", weights, "--dry-run")
-    assert (result.exit_code, "3 to do, 0 to skip; none of them was read" in result.stderr) == (0, True)
+    with stores.watched(server) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        result = hat(IN, "-o", OUT, "-n", weights, "--dry-run")
+    assert (result.exit_code, "3 to do (0.0 MB), 0 to skip; none of them was read" in result.stderr) == (0, True)
     assert keys(store) == before
+    assert not [path for method, path in asked if method != "GET" or ".png" in path]
 
 
 def test_a_picture_comes_from_a_web_server(store: Any, server: str, weights: Path, tmp_path: Path) -> None:

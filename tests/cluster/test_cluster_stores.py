@@ -45,12 +45,12 @@ def store(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return client
 
 
-def results(store: Any) -> dict[str, bytes]:
+def results(store: Any, folder: str = "out") -> dict[str, bytes]:
     """What is there, but for the manifest."""
-    found = store.get_paginator("list_objects_v2").paginate(Bucket="archive", Prefix="out/")
+    found = store.get_paginator("list_objects_v2").paginate(Bucket="archive", Prefix=f"{folder}/")
     keys = [entry["Key"] for page in found for entry in page.get("Contents", [])]
     seen = [key for key in keys if ".hat-manifest" not in key]
-    return {key.removeprefix("out/"): store.get_object(Bucket="archive", Key=key)["Body"].read() for key in seen}
+    return {key.removeprefix(f"{folder}/"): store.get_object(Bucket="archive", Key=key)["Body"].read() for key in seen}
 
 
 def test_nodes_and_drivers_that_die_and_a_network_that_breaks_cost_no_object(
@@ -84,6 +84,34 @@ def test_nodes_and_drivers_that_die_and_a_network_that_breaks_cost_no_object(
             assert secret.encode() not in log.read_bytes(), log
 
 
+def test_a_network_that_breaks_in_every_way_costs_no_object_or_is_told(
+    cluster: clusters.Nodes, store: Any, server: str, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(COUNT):
+        (tmp_path / "in" / f"{number:03}.png").write_bytes(stores.png(number))
+    assert hat(tmp_path / "in", "-o", tmp_path / "out", "-n", weights).exit_code == 0
+    expected = clusters.contents(tmp_path / "out")
+    words = ("s3://archive/in/", "-o", "s3://archive/broken/", "-n", weights, "--ray", cluster.address)
+    with stores.faulty(server, seed=1, share=0.15) as (url, met):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        first = clusters.start(*words)
+        events = clusters.told(first)
+    made = results(store, "broken")
+    assert made.items() <= expected.items(), "never a half or another picture"
+    assert met >= set(stores.Faults.ways), "everything was broken"
+    done = {event["output"].rpartition("/")[2] for event in events if event["event"] == "done"}
+    failed = {event["input"].rpartition("/")[2] for event in events if event["event"] == "failed"}
+    assert done <= set(made), "what was told is there"
+    assert (first.returncode == 0) == (not failed and made == expected)
+    if events[-1]["event"] == "summary":
+        assert len(done) + len(failed) + events[-1]["not_started"] == COUNT, "each picture is told of"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    second = clusters.told(clusters.start(*words))
+    assert second[-1]["skipped"] >= len(made)
+    assert results(store, "broken") == expected
+
+
 def test_a_second_driver_over_a_place_is_refused(cluster: clusters.Nodes, store: Any, weights: Path) -> None:
     from hatcli.batch.places.address import parse
     from hatcli.batch.places.owner import Owner
@@ -95,3 +123,48 @@ def test_a_second_driver_over_a_place_is_refused(cluster: clusters.Nodes, store:
     _, errors = run.communicate(timeout=120)
     owner.close()
     assert (run.returncode, "another run writes to s3://archive/other" in errors) == (2, True), errors
+
+
+@pytest.mark.parametrize("way", ["from store to store", "to a store", "from a store"])
+def test_a_dry_run_estimates_from_a_few_pictures_and_the_listing_and_stores_nothing(
+    cluster: clusters.Nodes,
+    store: Any,
+    server: str,
+    tmp_path: Path,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(COUNT):
+        (tmp_path / "in" / f"{number:03}.png").write_bytes(stores.png(number))
+    source = str(tmp_path / "in") if way == "to a store" else "s3://archive/in/"
+    output = str(tmp_path / "out") if way == "from a store" else "s3://archive/estimated/"
+    with stores.watched(server) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        run = clusters.start(source, "-o", output, "-n", weights, "--dry-run", "--ray", cluster.address)
+        events = {event["event"]: event for event in clusters.told(run, timeout=120)}
+    assert run.returncode == 0
+    total = sum(len(stores.png(number)) for number in range(COUNT))
+    assert (events["estimate"]["unread"], events["estimate"]["unread_bytes"]) == (COUNT, total)
+    told = events["cluster"]
+    assert told["seconds"] > 0
+    assert told["worker_hours"] > 0
+    assert told["bytes_moved"] > total, "results are larger than their pictures"
+    assert "12 pictures were tried" in told["notes"][0]
+    assert {method for method, _ in asked} <= {"GET", "HEAD"}, "nothing is written"
+    read = [path for method, path in asked if method == "GET" and "/in/" in path and "list-type" not in path]
+    assert len(read) == len(set(read)) == (0 if way == "to a store" else 12)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_estimate_that_nothing_can_be_told_from_says_why(cluster: clusters.Nodes, store: Any, weights: Path) -> None:
+    for number in range(3):
+        store.put_object(Bucket="archive", Key=f"odd/{number}.png", Body=b"no picture")
+    words = ("s3://archive/odd/", "-o", "s3://archive/even/", "-n", weights, "--dry-run", "--ray", cluster.address)
+    run = clusters.start(*words)
+    output, errors = run.communicate(timeout=120)
+    assert run.returncode == 0, errors
+    assert '"cluster"' not in output
+    assert "note: there is no estimate for the cluster: " in errors
+    assert ".png" in errors.split("no estimate for the cluster: ")[1]

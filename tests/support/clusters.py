@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
@@ -31,9 +31,9 @@ class Nodes:
         self.address: str = cluster.address
         self.added: list[Any] = []
 
-    def add(self) -> None:
-        """One more node."""
-        self.added.append(self._cluster.add_node(num_cpus=1, object_store_memory=_STORE))
+    def add(self, **environment: str) -> None:
+        """One more node, with an environment of its own."""
+        self.added.append(self._cluster.add_node(num_cpus=1, object_store_memory=_STORE, env_vars=environment))
 
     def kill(self) -> None:
         """End one node, and all its processes, hard."""
@@ -44,13 +44,13 @@ class Nodes:
         return [path for path in Path(self._cluster.head_node.get_logs_dir_path()).rglob("*") if path.is_file()]
 
     def workers(self) -> list[int]:
-        """The processes of workers that have begun."""
+        """The processes of workers that have begun, on these nodes and no others of this machine."""
         import psutil
 
         found = []
-        for process in psutil.process_iter(["name", "cmdline"]):
+        for process in psutil.Process().children(recursive=True):  # of the nodes, which this process has started
             with suppress(psutil.Error):
-                if "ray::Seat" in " ".join([process.info["name"] or "", *(process.info["cmdline"] or [])]):
+                if "ray::Seat" in " ".join([process.name(), *process.cmdline()]):
                     found.append(process.pid)
         return found
 
@@ -80,13 +80,17 @@ def pictures(folder: Path, count: int, *, side: int = 24) -> Path:
     return folder
 
 
-def start(*words: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:
-    """`hat upscale --json` with these words, in a process and a session of its own."""
+def start(*words: str | Path, cwd: Path | None = None, log: IO[str] | None = None) -> subprocess.Popen[str]:
+    """`hat upscale --json` with these words, in a process and a session of its own.
+
+    Args:
+        log: where its events and messages go, if nobody reads them while it runs: a pipe that is full would stop it.
+    """
     command = [sys.executable, "-m", "hatcli", "upscale", *map(str, words), "--json"]
     return subprocess.Popen(
         command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE if log is None else log,
+        stderr=subprocess.PIPE if log is None else log,
         text=True,
         cwd=cwd,
         start_new_session=True,
@@ -101,13 +105,15 @@ def told(process: subprocess.Popen[str], *, timeout: float = 300) -> list[dict[s
     return [json.loads(line) for line in output.splitlines()]
 
 
-def until(process: subprocess.Popen[str], is_enough: Callable[[], bool], *, patience: float = 180) -> None:
+def until(
+    process: subprocess.Popen[str], is_enough: Callable[[], bool], *, patience: float = 180, pause: float = 0.01
+) -> None:
     """Wait for something while a run goes on."""
     ends = time.monotonic() + patience
     while not is_enough():
         assert process.poll() is None, "it ended before:\n" + "".join(process.stderr or ())
         assert time.monotonic() < ends, "it takes too long"
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def end(process: subprocess.Popen[str]) -> None:

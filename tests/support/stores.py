@@ -70,10 +70,12 @@ class Faults(BaseHTTPRequestHandler):
     share = 0.3
     ways = ("cut before", "cut after", "half", "500", "503", "delay")
     met: set[str] = set()  # noqa: RUF012  (of a class made for one server)
+    asked: list[tuple[str, str]] = []  # noqa: RUF012  (so is this)
 
     def handle_any(self) -> None:
         """A request of any kind."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.asked.append((self.command, self.path))
         way = self.chance.choice(self.ways) if self.chance.random() < self.share else ""
         self.met.add(way)
         if way == "cut before":
@@ -120,13 +122,27 @@ class Faults(BaseHTTPRequestHandler):
 def faulty(target: str, *, seed: int, share: float = 0.3) -> Iterator[tuple[str, set[str]]]:
     """A proxy before a server; its URL, and the ways in which it broke something."""
     told: dict[str, Any] = {"target": target, "chance": random.Random(seed), "share": share, "met": set()}
-    handler = type("SomeFaults", (Faults,), told)
+    with _proxy(told) as url:
+        yield url, told["met"]
+
+
+@contextmanager
+def watched(target: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """A proxy before a server that breaks nothing; its URL, and methods and paths of what was asked."""
+    told: dict[str, Any] = {"target": target, "share": 0.0, "asked": []}
+    with _proxy(told) as url:
+        yield url, told["asked"]
+
+
+@contextmanager
+def _proxy(told: dict[str, Any]) -> Iterator[str]:
+    handler = type("SomeFaults", (Faults,), {"asked": [], **told})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", told["met"]
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

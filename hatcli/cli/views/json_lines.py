@@ -108,6 +108,7 @@ class JsonLines:
             "estimate",
             pictures=tally.foreseen,
             unread=tally.unforeseen,
+            unread_bytes=tally.unforeseen_bytes,
             seconds=round(tally.seconds, 3),
             seconds_range=[round(bound, 3) for bound in times],
             file_bytes=tally.file_bytes,
@@ -132,6 +133,7 @@ class JsonLines:
             busy=round(forecast.busy, 3),
             bytes_moved=round(estimate.moved_bytes),
             seconds_by_workers={str(count): round(seconds, 3) for count, seconds in estimate.others.items()},
+            notes=list(estimate.notes),
         )
 
 

@@ -131,7 +131,9 @@ class People:
         times = estimate.span(tally.seconds, estimate.TIME_SLACK)
         sizes = estimate.span(tally.file_bytes, estimate.SIZE_SLACK)
         if tally.unforeseen and not tally.foreseen:
-            self._console.say(f"{tally.unforeseen} to do, {tally.counts['skipped']} to skip; none of them was read")
+            size = f" ({tally.unforeseen_bytes / 1e6:.1f} MB)" if tally.unforeseen_bytes else ""
+            skipped = tally.counts["skipped"]
+            self._console.say(f"{tally.unforeseen} to do{size}, {skipped} to skip; none of them was read")
             return
         self._console.say(
             f"{tally.foreseen} to do, {tally.counts['skipped']} to skip, {tally.counts['failed']} that cannot be done; "
@@ -150,6 +152,8 @@ class People:
             f"{forecast.worker_hours:.3g} {kind} hours, {forecast.busy:.0%} of them at work, "
             f"{estimate.moved_bytes / 1e6:.1f} MB moved"
         )
+        for note in estimate.notes:
+            self._console.say(f"note: {note}")
         if estimate.others:
             times = ", ".join(f"{count}: {length(seconds)}" for count, seconds in estimate.others.items())
             self._console.say(f"with other numbers of workers: {times}")
