@@ -75,6 +75,18 @@ def test_a_probe_leaves_nothing_and_sees_that_conditions_hold(place: StorePlace)
     assert keys(place) == []
 
 
+@pytest.mark.parametrize("patience", [60.0, -1.0])
+def test_a_probe_that_a_killed_run_has_left_goes_when_it_is_old(
+    place: StorePlace, monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    monkeypatch.setattr(owner, "OLD_PROBE", patience)
+    left = place.key_of(".hat-manifest/probe-0123456789ab")
+    place.put(left, b"first")
+    place.put(place.key_of("probe-a.png"), b"a picture")
+    Owner(place, WHOLE).close()
+    assert keys(place) == [*([left] if patience > 0 else []), "out/probe-a.png"], "a young one may be in use"
+
+
 @pytest.fixture
 def heedless(place: StorePlace, monkeypatch: pytest.MonkeyPatch) -> StorePlace:
     """The same in a store that takes every `create` for an `overwrite`."""

@@ -187,6 +187,7 @@ def test_thirty_random_kills_over_a_store(
         assert sum(kills.counts.values()) == wanted
         assert events[-1]["failed"] == events[-1]["not_started"] == 0
         assert len(look()) == pictures
-        assert not [key for key in odd if not re.search(r"/shard-1-of-1/\d{6}\.jsonl$", key)], "no probe, no owner"
+        left = [key for key in odd if not re.search(r"/shard-1-of-1/\d{6}\.jsonl$", key)]
+        assert not [key for key in left if "/probe-" not in key], "no owner; a young probe goes with a later run"
         calmly = clusters.told(clusters.start("s3://kills/in/", "-o", "s3://kills/out/", "-n", weights, "--cpu"))
         assert calmly[-1]["skipped"] == pictures

@@ -20,12 +20,13 @@ import psutil
 
 from hatcli.batch.places.asking import AbsentError, TakenError
 from hatcli.batch.places.objects import Stored
-from hatcli.batch.places.store import HIDDEN, StorePlace
+from hatcli.batch.places.store import HIDDEN, PROBE, StorePlace
 from hatcli.batch.shards import Shard
 from hatcli.errors import HatError, OutputError, UsageError
 
 BEAT = 5.0  # seconds between two signs of life
 PATIENCE = 16.0  # seconds without one, after which a run is taken for dead
+OLD_PROBE = 60.0  # seconds; nobody takes that long
 _SETTLING = 2.0  # seconds until the last of several writers is known, where a store cannot create conditionally
 _NAME = re.compile(r"owner-([0-9]+)-of-([0-9]+)\.json")
 
@@ -50,6 +51,7 @@ class Owner:
             if other.overlaps(shard):
                 self._refuse_living(key, other)
         self._take()
+        self._sweep()
         for key, other in owners(place):
             if key != self._key and other.overlaps(shard):
                 self.close()
@@ -74,6 +76,15 @@ class Owner:
             time.sleep(_SETTLING)
             if not self._is_ours():
                 raise self._refused(self._shard)
+
+    def _sweep(self) -> None:
+        """Remove probes that runs have left that were killed over them; all times are the store's."""
+        now = self._place.head(self._key)
+        for page in self._place.pages(HIDDEN):
+            for stored in page:
+                age = now.modified - stored.seen.modified if now and stored.seen else 0
+                if stored.name.startswith(PROBE) and age > OLD_PROBE * 1e9:
+                    self._place.delete(stored.key)
 
     def _content(self) -> bytes:
         self._beats += 1

@@ -15,6 +15,7 @@ from hatcli.batch.reading import Stamp
 from hatcli.errors import InputError, OutputError
 
 HIDDEN = ".hat-manifest"  # the folder, below the prefix, of what hat knows of its results
+PROBE = "probe-"  # what names begin with of objects that only try the store out
 PAGE = 1000  # objects; what stores give at a time
 _HEAD = 1 << 18  # bytes of a picture that hold its header, nearly always
 _PART = 1 << 24  # bytes that are read or sent at a time
@@ -209,7 +210,7 @@ class StorePlace:
         Raises:
             OutputError: it cannot be written to.
         """
-        key = self.key_of(f"{HIDDEN}/probe-{secrets.token_hex(6)}")
+        key = self.key_of(f"{HIDDEN}/{PROBE}{secrets.token_hex(6)}")
         self.is_conditional = True
         try:
             self._create_twice(key)
