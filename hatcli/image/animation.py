@@ -14,7 +14,7 @@ from PIL import Image
 
 from hatcli.errors import InputError
 from hatcli.image import decode, encode, metadata, opening, samples, saving
-from hatcli.image.codecs import apng, avif, gif_writer, webp_animation
+from hatcli.image.codecs import apng, avif, gif, gif_writer, webp_animation
 from hatcli.image.codecs.reader import PillowReader
 from hatcli.image.codecs.writer import in_color, stacked
 from hatcli.image.formats import DamageError
@@ -71,8 +71,11 @@ class Moving:
             reader = _opened(self.data, format, self.name, self.max_pixels)
             info = reader.information()
             turn = metadata.find_orientation(metadata.find_exif(info), metadata.find_xmp(info))
+            shown: Iterator[tuple[Samples, float]]
             if format == "PNG":
                 shown = _png_frames(self.data, self.first, self.count, self.has_still, self.name)
+            elif format == "GIF":
+                shown = gif.frames(self.data, reader.image.size)
             else:
                 shown = _frames(reader.image, self.count)
             for plane, duration in shown:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 GRAY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
 ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
 DEEP_MODES = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
+_BRIGHT = 2.0  # floating-point samples up to it have white at 1 and were sharpened or resized beyond it
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def unpack(image: Image.Image, icc: bytes | None) -> Unpacked:
     """
     mode = image.mode
     if mode in DEEP_MODES:
-        pixels, notes = _deep(image)
+        pixels, notes = sixteen_bits(np.asarray(image)[..., None])
         return Unpacked(pixels, None, notes)
     if mode == "CMYK":
         converted, note = color.cmyk_to_rgb(image, icc)
@@ -99,27 +100,37 @@ def _planes(image: Image.Image) -> Samples:
     return samples[..., None] if samples.ndim == 2 else samples
 
 
-def _deep(image: Image.Image) -> tuple[Samples, tuple[str, ...]]:
-    """Gray of more than 8 bits as 16 bits: 16-bit integers as they are, others by the range they are seen to use."""
-    values = np.asarray(image)
-    if values.dtype.kind == "u":
-        return values.astype(np.uint16)[..., None], ()
+def sixteen_bits(values: NDArray[Any]) -> tuple[NDArray[np.uint16], tuple[str, ...]]:
+    """Samples of any shape of more than 16 bits, or floating point, as 16 bits, and a sentence where that was a guess.
+
+    16-bit integers stay as they are, and so do others that hold no more; the rest by the range they are seen to use.
+
+    Raises:
+        InputError: there are values that are no numbers.
+    """
+    if values.dtype == np.uint16:
+        return values.astype(np.uint16, copy=False), ()
     if not np.isfinite(values).all():
         raise InputError(
             "it holds values that are not numbers (NaN or infinity)", hint="clean it up in the program it comes from"
         )
     low, high = float(values.min()), float(values.max())
-    if image.mode == "I" and low >= 0 and high <= 65535:
-        return values.astype(np.uint16)[..., None], ()
-    if low >= 0 and high <= 255 and image.mode == "F":
-        white = 1.0 if high <= 1 else 255.0
-        note = f"floating-point samples read with white at {white:g}"
+    is_integer = values.dtype.kind != "f"
+    if is_integer and low >= 0 and high <= 65535:
+        return values.astype(np.uint16), ()
+    if values.dtype == np.uint32:
+        return np.rint(values / 65537.0).astype(np.uint16), ("32-bit samples were read as 16-bit ones",)
+    if low >= 0 and high <= 255 and not is_integer:
+        white = 1.0 if high <= _BRIGHT else 255.0
+        cut = ", and what is brighter cut off" if high > white else ""
+        note = f"floating-point samples read with white at {white:g}{cut}"
     elif low >= 0 and high <= 65535:
         white, note = 65535.0, "floating-point samples read with white at 65535"
     else:
         white, note = max(high - low, 1e-30), f"samples from {low:.6g} to {high:.6g} stretched to the full range"
         values = values.astype(np.float64) - low
-    return np.rint(values.astype(np.float64) * (65535.0 / white)).clip(0, 65535).astype(np.uint16)[..., None], (note,)
+    scaled = np.rint(values.astype(np.float64) * (65535.0 / white)).clip(0, 65535)
+    return scaled.astype(np.uint16), (note,)
 
 
 def straightened(array: NDArray[np.uint16]) -> NDArray[np.uint16]:

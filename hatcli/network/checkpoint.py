@@ -19,7 +19,10 @@ from hatcli.network.hat import HAT
 from hatcli.network.weights_file import AGAIN_HINT, FLOATS, FLOATS_HINT, is_finite, kind, one_line, shown
 
 CONFIG_KEY = "hat_config"  # in a safetensors file's metadata: HATConfig as JSON
-PREFIXES = ("module.", "netG.", "model.", "net.")
+AVERAGED, TRAINED = ("params_ema.", "params-ema."), "params."  # two networks of one training: the averaged one is meant
+PREFIXES = ("module.", "_orig_mod.", "netG.", "net_g.", "generator.", "model.", "net.", *AVERAGED, TRAINED)
+MOST_PREFIXES = 4  # in front of each other
+COUNTER = "n_averaged"  # beside weights that PyTorch's AveragedModel holds
 INDEX_KEYS = ("relative_position_index_SA", "relative_position_index_OCA")
 WHOLE_NUMBERS = (torch.int64, torch.int32, torch.int16)  # what position indices may be stored as
 
@@ -104,10 +107,15 @@ def _header_in_order(header: bytes) -> bytes:
 
 
 def canonical(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors under their official keys: prefixes such as `module.` taken off."""
-    for prefix in PREFIXES:
-        if all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    """Tensors under their official keys: prefixes such as `module.` taken off, of two networks the averaged one."""
+    state = {key: value for key, value in state.items() if key != COUNTER}
+    for _ in range(MOST_PREFIXES):
+        if all(key.startswith((*AVERAGED, TRAINED)) for key in state):
+            state = {key: value for key, value in state.items() if key.startswith(AVERAGED)} or state
+        found = next((prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in state)), None)
+        if found is None:
+            break
+        state = {key.removeprefix(found): value for key, value in state.items()}
     return state
 
 

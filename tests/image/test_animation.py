@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from support.gifs import random_gif
 from support.pictures import noise
 from support.readers import ffmpeg_frames, ffmpeg_frames_of_16_bits
 from support.repeating import Doubling
@@ -191,6 +192,27 @@ def test_an_apng_of_16_bits_keeps_them_as_ffmpeg_shows_it(tmp_path: Path, dispos
         assert made.alpha is not None
         assert np.array_equal(made.alpha, shown[..., 3])
         assert np.array_equal(made.pixels[made.alpha > 0], shown[made.alpha > 0][:, :3])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_frames_of_a_gif_are_composed_as_ffmpeg_does(tmp_path: Path, seed: int) -> None:
+    data, width, height, delays = random_gif(seed)
+    (tmp_path / "odd.gif").write_bytes(data)
+    first = decode.decode(data)
+    moving = animation.moving(data, first, name="odd.gif", max_pixels=10**6)
+    assert moving is not None
+    shown = list(moving.frames())
+    assert [duration for _, duration in shown] == [10 * delay for delay in delays]
+    theirs = ffmpeg_frames(tmp_path / "odd.gif", width=width, height=height)
+    assert len(theirs) == len(shown)
+    alpha = np.full((height, width), 255, np.uint8) if first.alpha is None else first.alpha
+    still = np.dstack([np.broadcast_to(first.pixels, (height, width, 3)), alpha])
+    for ours, other in [(still, theirs[0]), *zip([plane for plane, _ in shown], theirs, strict=True)]:
+        seen = other[..., 3] > 0
+        assert np.array_equal(ours[..., 3] > 0, seen)
+        assert np.array_equal(ours[seen], other[seen])
+    told = decode.describe(data)
+    assert (told.alpha, told.channels) == (first.alpha is not None, first.pixels.shape[2])
 
 
 @pytest.mark.parametrize("bits", [8, 16])

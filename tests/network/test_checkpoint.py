@@ -35,6 +35,29 @@ def test_pth_files_load_bit_for_bit(tmp_path: Path, network: HAT, wrapper: str |
     assert all(torch.equal(value, network.state_dict()[key]) for key, value in loaded.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    "prefix",
+    ["params.", "params_ema.", "params-ema.", "net_g.", "_orig_mod.", "generator.", "module.model.",
+     "params_ema.module.", "netG._orig_mod.module."],
+)  # fmt: skip
+def test_safetensors_load_under_the_prefixes_that_trainers_write(tmp_path: Path, network: HAT, prefix: str) -> None:
+    save_file({prefix + key: value for key, value in network.state_dict().items()}, tmp_path / "net.safetensors")
+    loaded = checkpoint.load(tmp_path / "net.safetensors")
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in loaded.state_dict().items())
+
+
+def test_averaged_weights_are_preferred_in_safetensors_and_a_count_of_steps_is_passed_over(
+    tmp_path: Path, network: HAT
+) -> None:
+    state = {f"params_ema.{key}": value for key, value in network.state_dict().items()}
+    state |= {f"params.{key}": torch.zeros_like(value) for key, value in network.state_dict().items()}
+    save_file(state, tmp_path / "both.safetensors")
+    assert torch.equal(checkpoint.load(tmp_path / "both.safetensors").conv_first.weight, network.conv_first.weight)
+    averaged = {f"module.{key}": value for key, value in network.state_dict().items()}
+    save_file({**averaged, "n_averaged": torch.tensor(7)}, tmp_path / "averaged.safetensors")
+    assert torch.equal(checkpoint.load(tmp_path / "averaged.safetensors").conv_first.weight, network.conv_first.weight)
+
+
 def test_averaged_weights_are_preferred(tmp_path: Path, network: HAT) -> None:
     other = {key: torch.zeros_like(value) for key, value in network.state_dict().items() if "index" not in key}
     torch.save({"params": other, "params_ema": network.state_dict()}, tmp_path / "net.pth")
