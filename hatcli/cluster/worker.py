@@ -22,7 +22,7 @@ from hatcli.batch.reading import Original
 from hatcli.batch.run import run
 from hatcli.cluster.calibration import Trial, try_out
 from hatcli.cluster.feed import Feed
-from hatcli.cluster.messages import Ended, Order, Said, Staged, Task
+from hatcli.cluster.messages import Division, Ended, Order, Said, Staged, Task
 from hatcli.cluster.sending import Holders, SendingJournal
 from hatcli.cluster.staging import StagingJournal, discard
 from hatcli.cluster.weights import opened
@@ -67,7 +67,7 @@ class Worker:
         for task in tasks:
             file, root = self._holders.file_of(task, folder), Path(task.root)
             if self._sent is None:
-                job = Job(file, Path(task.output), root)
+                job = Job(file, Path(task.output), root, piece=task.piece)
             else:
                 job = Job(file, None, root, stored=Stored(self._sent.place, task.output))
                 if task.may_replace and job.stored is not None:
@@ -148,6 +148,8 @@ class Worker:
         if not isinstance(event, Outcome):
             return Said(number, "writing")
         del self._tasks[str(event.job.result)]
+        if event.status == "divided":
+            return Said(number, Division(event.parts))
         staged = journals.taken(event.job)
         if event.status != "done":
             journals.discard(event.job, staged)

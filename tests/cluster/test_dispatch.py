@@ -90,6 +90,10 @@ class Pretenders:
         made = Stamp(len(content), path.stat().st_mtime_ns, hashlib.sha256(content).hexdigest())
         return Ended({"status": "done", "seconds": 0.1}, staged=Staged(temporary, origin, made, {}))
 
+    @property
+    def count(self) -> int:
+        return len(self.given)
+
     def give(self, worker: str, tasks: list[Task]) -> None:
         self.given[worker].extend(tasks)
 
