@@ -29,7 +29,6 @@ from hatcli.cluster.weights import opened
 from hatcli.image.decode import PictureInfo
 from hatcli.upscaling.device import PRECISIONS, DeviceChoice, choose, free_memory
 from hatcli.upscaling.memory import SHARE_OF_FREE
-from hatcli.upscaling.settings import Settings
 from hatcli.upscaling.upscaler import Upscaler
 
 PROGRESS_EVERY = 0.5  # seconds between two messages on how far a picture is
@@ -50,7 +49,7 @@ class Worker:
         if order.device == "cpu":
             torch.set_num_threads(order.threads)
         self.choice = _choice(order)
-        self._upscaler = Upscaler(opened(order.weights), choice=self.choice, settings=_settings(order, self.choice))
+        self._upscaler = Upscaler(opened(order.weights), choice=self.choice, settings=order.settings)
         self._decoder = DecoderProcess(max_pixels=order.plan.max_pixels, options=order.plan.decoding)
         self._decoder.start()
         self._holders = Holders(order.credentials)
@@ -218,14 +217,10 @@ class _KeptDecoder:
 
 
 def _choice(order: Order) -> DeviceChoice:
-    if order.device == "cpu":
-        return DeviceChoice(torch.device("cpu"), PRECISIONS[order.precision], "a worker of a cluster")
-    return choose("cuda", order.precision)
-
-
-def _settings(order: Order, choice: DeviceChoice) -> Settings:
-    """The run's settings; where several workers share a memory, each plans with its part."""
-    if order.device != "cpu" or order.neighbours < 2 or order.settings.max_memory is not None:
-        return order.settings
-    part = int(free_memory(choice.device) * SHARE_OF_FREE / order.neighbours)
-    return replace(order.settings, max_memory=part)
+    """Device and precision; workers that share a memory plan with a part of it each, and with the same tiles as one."""
+    if order.device != "cpu":
+        return choose("cuda", order.precision)
+    device = torch.device("cpu")
+    shared = order.neighbours > 1 and order.settings.max_memory is None
+    room = int(free_memory(device) * SHARE_OF_FREE / order.neighbours) if shared else None
+    return DeviceChoice(device, PRECISIONS[order.precision], "a worker of a cluster", room)

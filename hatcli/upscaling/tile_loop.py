@@ -134,10 +134,11 @@ class TileLoop:
 
     def _automatic_side(self, run: Pass, height: int, width: int, allowed: int | None) -> int:
         """The largest side that the free memory, or what the user grants of it, has room for."""
-        settings, device = self.networks.settings, self.networks.choice.device
+        settings, device, room = self.networks.settings, self.networks.choice.device, self.networks.choice.room
         on_cpu = device.type == "cpu"
         held = run.held if on_cpu else 0
-        budget = int(free_memory(device) * SHARE_OF_FREE) - held
+        budget = int(free_memory(device) * SHARE_OF_FREE)
+        budget = (budget if room is None else min(budget, room)) - held
         bytes_for = self.networks.bytes_for(run.scale, run.dtype)
         if settings.max_memory is not None:
             refuse_too_little(settings.max_memory, bytes_for(min(height, SMALLEST_TILE), min(width, SMALLEST_TILE)))
