@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from hatcli.cluster.simulation import Service
 from hatcli.cluster.sizes import size_of
 from hatcli.cluster.weights import described
 from hatcli.errors import UsageError
+from hatcli.image import encode
 from hatcli.upscaling.device import PRECISIONS, DeviceChoice, choose
 
 if TYPE_CHECKING:
@@ -113,7 +114,8 @@ class Session:
             if not trials:
                 return None
             shares_cores = self.slots.device == "cpu"
-            return service_of(trials, shares_cores=shares_cores, writers=batch.plan.writers, start=start)
+            service = service_of(trials, shares_cores=shares_cores, writers=batch.plan.writers, start=start)
+            return replace(service, divides=order.store is None and set(encode.STREAMED).issuperset(containers))
 
         weights_bytes = sum(os.stat(file.path).st_size for file in order.weights.files)  # noqa: PTH116
         return Workload(
