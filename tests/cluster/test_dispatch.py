@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import random
 import subprocess
 import sys
 import threading
@@ -244,6 +245,43 @@ def test_what_goes_wrong_with_parts_is_not_told_and_the_picture_is_made_whole(jo
     assert sum(isinstance(piece, Divisible) for piece in workers.pieces) == 1
     assert sum(piece is None for piece in workers.pieces) == 100  # the large one among them
     assert (sum(isinstance(piece, Joint) for piece in workers.pieces) == 1) == (wrong == "join")
+
+
+class Rough(Dividers):
+    """Workers that die, and parts that fail, by chance."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        super().__init__(count)
+        self.chance, self.losses = random.Random(seed), 0
+
+    def news(self, seconds: float) -> list[News]:
+        news: list[News] = []
+        for name, tasks in list(self.given.items()):
+            if tasks and self.chance.random() < 0.1:
+                self.losses += 1
+                del self.given[name]
+                self.given[f"after {name}"] = deque()
+                news += [Told(name, [Said(tasks[0].number, None)]), Lost(name), Joined(f"after {name}")]
+        return news + super().news(seconds)
+
+    def _end(self, task: Task) -> Ended | Division:
+        if isinstance(task.piece, Part | Joint) and self.chance.random() < 0.1:
+            self.pieces.append(task.piece)
+            return Ended({"status": "failed"}, error=OutputError("it went wrong"))
+        return super()._end(task)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_goes_wrong_everything_is_made_once_and_nothing_is_left_lying(
+    jobs: list[Job], seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hatcli.cluster.dispatch.LIVES", 99)
+    workers = Rough(30, seed)
+    ended = [event for event in divided(jobs, workers, large=10) if isinstance(event, Outcome)]
+    assert workers.losses > 3
+    assert any(isinstance(piece, Joint) for piece in workers.pieces)
+    assert [outcome.status for outcome in ended] == ["done"] * 100
+    assert {id(outcome.job) for outcome in ended} == {id(job) for job in jobs}
 
 
 def test_a_disk_that_is_full_of_parts_ends_the_run_with_one_failure(jobs: list[Job]) -> None:
