@@ -52,6 +52,7 @@ class PictureRows:
     Attributes:
         like: the picture it is made from, which tells depth, profile and metadata.
         width, height: of the result, in pixels.
+        is_part: whether they are a part of a result, which becomes a file of bare samples.
     """
 
     provenance: Provenance
@@ -60,6 +61,7 @@ class PictureRows:
     height: int
     has_alpha: bool
     rows: BoundedQueue[Samples]
+    is_part: bool = False
     waiting_bytes: int = 0
 
     def stop(self) -> None:

@@ -10,19 +10,22 @@ from typing import Any, TypeVar
 
 from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.decision import Decision, decide, info_of
+from hatcli.batch.dividing import joined, parts_of
 from hatcli.batch.enlarged import PictureFrames, PicturePages, PictureRows, Provenance, WholePicture
 from hatcli.batch.outcomes import Advanced, Event, Outcome, Writing
+from hatcli.batch.pieces import Divisible, Joint, Piece
 from hatcli.batch.plan import Job, Plan
 from hatcli.batch.reading import Original, picture_bytes
 from hatcli.batch.writers import UNWRITTEN, Made, Writers
 from hatcli.image import encode
 from hatcli.image.picture import Picture, Samples
 from hatcli.progress import mapped
+from hatcli.upscaling.parts import Part
 from hatcli.upscaling.progress import Progress
 from hatcli.upscaling.size import Target
 from hatcli.upscaling.upscaler import Upscaler
 
-Part = TypeVar("Part")
+Item = TypeVar("Item")
 
 STREAM_FROM = 256 << 20  # bytes of a result from which its rows go to the file as they are made
 UNWRITTEN_PARTS = 128 << 20  # bytes of rows or frames that wait to be written
@@ -39,11 +42,18 @@ def enlarge(job: Job, original: Original, upscaler: Upscaler, plan: Plan, writer
     if decision.skipped:
         yield Outcome(job, "skipped", reason=decision.skipped)
         return
+    if isinstance(job.piece, Divisible) and (parts := parts_of(original, decision, plan, most=job.piece.most)):
+        yield Outcome(job, "divided", parts=parts)
+        return
     provenance = Provenance(job, decision.container, original.stamp, _made_by(decision, picture, plan.target))
     moving = original.animation if decision.frames > 1 else None
     first = picture if moving is None else moving.frames[0]
     notes = (*first.notes, *decision.notes)
-    if moving is not None:
+    if isinstance(job.piece, Part | Joint) or _is_streamed(original, decision):
+        rows = _to_rows(provenance, picture, decision, job.piece)
+        strips = _strips(job, original, decision, plan.target)
+        yield from _hand_over(strips, rows.rows, Made(rows, decision, picture, notes, began), writers)
+    elif moving is not None:
         frames = PictureFrames(provenance, moving, _parts())
         stills = () if moving.still is None else (moving.still,)
         made = _pictures(job, (*stills, *moving.frames), decision.upscaler, plan.target)
@@ -52,11 +62,6 @@ def enlarge(job: Job, original: Original, upscaler: Upscaler, plan: Plan, writer
         pages = PicturePages(provenance, len(original.pages), _parts())
         made = _pictures(job, original.pages, decision.upscaler, plan.target)
         yield from _hand_over(made, pages.pages, Made(pages, decision, picture, notes, began), writers)
-    elif decision.container in encode.STREAMED and _result_bytes(picture, decision) >= STREAM_FROM:
-        size = decision.size
-        rows = PictureRows(provenance, picture, size.width, size.height, decision.has_alpha, _parts())
-        strips = _rows(job, picture, decision.upscaler, plan.target)
-        yield from _hand_over(strips, rows.rows, Made(rows, decision, picture, notes, began), writers)
     else:
         result = yield from _whole(job, picture, decision.upscaler, plan.target)
         whole = WholePicture(provenance, result)
@@ -69,9 +74,20 @@ def _parts() -> BoundedQueue[Any]:
     return BoundedQueue(most_bytes=UNWRITTEN_PARTS, most_items=1 << 20)
 
 
-def _result_bytes(picture: Picture, decision: Decision) -> float:
-    share = decision.size.width * decision.size.height / (picture.width * picture.height)
-    return picture_bytes(picture) * share
+def _is_streamed(original: Original, decision: Decision) -> bool:
+    """Whether the rows of a result go to its file as they are made."""
+    picture, size = original.picture, decision.size
+    if decision.frames > 1 or original.pages is not None or decision.container not in encode.STREAMED:
+        return False
+    share = size.width * size.height / (picture.width * picture.height)
+    return picture_bytes(picture) * share >= STREAM_FROM
+
+
+def _to_rows(provenance: Provenance, picture: Picture, decision: Decision, piece: Piece | None) -> PictureRows:
+    """A result, or a part of one, whose rows are to come."""
+    size, is_part = decision.size, isinstance(piece, Part)
+    height = piece.bottom - piece.top if isinstance(piece, Part) else size.height
+    return PictureRows(provenance, picture, size.width, height, decision.has_alpha, _parts(), is_part)
 
 
 def _made_by(decision: Decision, picture: Picture, target: Target) -> dict[str, Any]:
@@ -101,9 +117,15 @@ def _pictures(
         yield picture, picture_bytes(picture)
 
 
-def _rows(job: Job, picture: Picture, upscaler: Upscaler, target: Target) -> Iterator[Advanced | tuple[Samples, int]]:
-    """The result's rows as they are finished, with their bytes."""
-    for event in upscaler.stream(picture, target):
+def _strips(
+    job: Job, original: Original, decision: Decision, target: Target
+) -> Iterator[Advanced | tuple[Samples, int]]:
+    """The rows of a result, or of a part of one, as they are finished or read from parts, with their bytes."""
+    if isinstance(job.piece, Joint):
+        yield from joined(job, job.piece, original, decision)
+        return
+    part = job.piece if isinstance(job.piece, Part) else None
+    for event in decision.upscaler.stream(original.picture, target, part=part):
         if isinstance(event, Progress):
             yield Advanced(job, event)
         else:
@@ -111,7 +133,7 @@ def _rows(job: Job, picture: Picture, upscaler: Upscaler, target: Target) -> Ite
 
 
 def _hand_over(
-    made: Iterator[Advanced | tuple[Part, int]], parts: BoundedQueue[Part], whole: Made, writers: Writers
+    made: Iterator[Advanced | tuple[Item, int]], parts: BoundedQueue[Item], whole: Made, writers: Writers
 ) -> Iterator[Event]:
     """A result that is written while it is made, part by part; a failure of either side ends both."""
     yield from writers.make_room(UNWRITTEN)  # a writer that waits for parts must not wait behind other results

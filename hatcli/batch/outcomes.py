@@ -10,6 +10,7 @@ from hatcli.batch.decision import Decision
 from hatcli.batch.plan import Job
 from hatcli.errors import HatError, OutputError
 from hatcli.image.decode import PictureInfo
+from hatcli.upscaling.parts import Part
 from hatcli.upscaling.progress import Progress
 
 _END_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next picture would fail alike, after minutes of work
@@ -42,7 +43,7 @@ class Outcome:
     """How a job ended.
 
     Attributes:
-        status: `done`, `failed` or `skipped`.
+        status: `done`, `failed` or `skipped`; or `divided`, of a job that may be: nothing is made but `parts` are told.
         error: why it failed.
         reason: why it was skipped.
         width, height: of the result, in pixels; 0 unless done.
@@ -52,6 +53,7 @@ class Outcome:
         model: the name of the model that made it, where it has one.
         jpeg_quality: of the input, as in `Picture.jpeg_quality`.
         advice: what would suit such a picture better, or None.
+        parts: that the result can be made in.
     """
 
     job: Job
@@ -67,6 +69,7 @@ class Outcome:
     model: str | None = None
     jpeg_quality: int | None = None
     advice: str | None = None
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from hatcli import __version__
 from hatcli.batch.films import Films
 from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import NO_WEIGHTS, Journal
+from hatcli.batch.pieces import Piece
 from hatcli.batch.places.objects import Stored
 from hatcli.batch.shards import WHOLE, Shard
 from hatcli.batch.stamps import is_there
@@ -74,12 +75,14 @@ class Job:
     Attributes:
         root: the folder whose journal the result belongs to, or None: to no journal.
         stored: the object that the result becomes, instead of a file.
+        piece: what of it is to be made, or from what; None: all of it, here.
     """
 
     source: InputFile
     output: Path | None
     root: Path | None = None
     stored: Stored | None = None
+    piece: Piece | None = None
 
     @property
     def result(self) -> Path | Stored | None:

@@ -44,15 +44,17 @@ def run(
     intake = Intake(jobs, plan, journals, decoder or DecoderHere(max_pixels=plan.max_pixels), bugs)
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(plan.writers, "write") as threads:
         writers = Writers(threads, plan, intake.journals, bugs)
+        enlarging = _enlarge_all(intake, upscaler, writers)
         try:
             reader_done = reader.submit(intake.read_all, intake.read_stdin())
-            yield from noted(until_failure(_enlarge_all(intake, upscaler, writers), plan), intake.journals)
+            yield from noted(until_failure(enlarging, plan), intake.journals)
             writers.accepted()
             intake.queue.stop()
             yield from noted(writers.last(), intake.journals)
         except GeneratorExit:
             raise
         except BaseException:
+            enlarging.close()  # else a result that is written as it is made would wait for more of it
             intake.queue.stop()
             yield from noted(writers.last(), intake.journals)
             raise
@@ -110,7 +112,7 @@ def _note(outcome: Outcome, journals: Mapping[Path, Journal]) -> None:
         journal.record_passed(result, source, outcome.reason)
 
 
-def _enlarge_all(intake: Intake, upscaler: Upscaler, writers: Writers) -> Iterator[Event]:
+def _enlarge_all(intake: Intake, upscaler: Upscaler, writers: Writers) -> Generator[Event, None, None]:
     """Picture after picture through the network, results to the writers."""
     for ready in intake.queue:
         yield Started(ready.job)

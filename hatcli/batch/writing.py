@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hatcli.atomic import replacing, write_error
+from hatcli.batch import dividing
 from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.enlarged import Enlarged, PictureFrames, PicturePages, WholePicture
 from hatcli.batch.journal import Journal
@@ -110,9 +111,13 @@ def _encode(result: Enlarged, file: BinaryIO, options: EncodeOptions) -> list[st
     if isinstance(result, PicturePages):
         every = _all_pictures(result.pages, result.count)
         return pages.write_into(file, every, count=result.count, options=options)
+    rows = _all_rows(result.rows, height=result.height)
+    if result.is_part:
+        dividing.write_part(file, rows)
+        return []
     return encode.write_rows_into(
         file,
-        _all_rows(result.rows, height=result.height),
+        rows,
         result.like,
         width=result.width,
         height=result.height,

@@ -9,20 +9,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from hatcli.batch.bounded_queue import BoundedQueue
 from hatcli.batch.journal import Journal
 from hatcli.batch.outcomes import Advanced, Event, Outcome, Started, Writing
+from hatcli.batch.pieces import Divisible
 from hatcli.batch.plan import Job, Plan
 from hatcli.batch.run import noted, until_failure
+from hatcli.cluster.divisions import Divisions
 from hatcli.cluster.hands import Hands
-from hatcli.cluster.messages import Ended, Said, Task
+from hatcli.cluster.messages import Division, Ended, Said, Task
 from hatcli.cluster.staging import Committer
 from hatcli.cluster.supply import Supply
 from hatcli.errors import HatError
+from hatcli.upscaling.parts import Part
 from hatcli.upscaling.progress import Progress
 
 LIVES = 4  # workers that one picture may cost
@@ -72,6 +75,10 @@ class Workers(Protocol):
             HatError: there is no worker, and none will come.
         """
 
+    @property
+    def count(self) -> int:
+        """How many there are, or are about to be."""
+
     def give(self, worker: str, tasks: list[Task]) -> None:
         """Pictures for a worker, who begins with them when it is done with those before."""
 
@@ -102,7 +109,7 @@ def run(
     """
     events: BoundedQueue[Event] = BoundedQueue(most_bytes=_UNHEARD, most_items=_UNHEARD)
     supply = Supply(jobs, plan, journals)
-    dispatch = _Dispatch(supply, Committer(plan, journals), workers, events)
+    dispatch = _Dispatch(supply, plan, journals, workers, events)
     with ThreadPoolExecutor(2, "dispatch") as threads:  # Ctrl-C strikes the main thread, and not in the middle of this
         found = threads.submit(supply.find)
         done = threads.submit(dispatch.run, size_of, all_first=isinstance(jobs, list))
@@ -133,12 +140,21 @@ def _outcomes(events: BoundedQueue[Event]) -> Iterator[Event]:
 class _Dispatch:
     """The thread that talks to the workers."""
 
-    def __init__(self, supply: Supply, committer: Committer, workers: Workers, events: BoundedQueue[Event]) -> None:
-        self._supply, self._committer, self._workers, self._events = supply, committer, workers, events
+    def __init__(
+        self,
+        supply: Supply,
+        plan: Plan,
+        journals: Mapping[Path, Journal],
+        workers: Workers,
+        events: BoundedQueue[Event],
+    ) -> None:
+        self._supply, self._workers, self._events = supply, workers, events
+        self._committer = Committer(plan, journals)
         self._jobs: dict[int, Job] = {}  # that are not done
         self._count = 0
         self._hands = Hands(LIVES)
         self._hands.are_fed = True
+        self._divisions = Divisions(self._hands, journals)
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -162,6 +178,7 @@ class _Dispatch:
                 self._turn()
         finally:
             self._supply.stop()
+            self._divisions.close()
             self._events.finish()
 
     def _take_in(self, size_of: Callable[[Job], float]) -> None:
@@ -196,36 +213,77 @@ class _Dispatch:
                 self._hands.rest(news.worker)
             elif isinstance(news, Lost):
                 for number in self._hands.lose(news.worker):
-                    job = self._jobs.pop(number)
-                    self._tell(Outcome(job, "failed", error=_deadly(job)))
+                    if not self._divisions.lose(number):
+                        self._end(number, Outcome(self._jobs[number], "failed", error=_deadly(self._jobs[number])))
             else:
                 ended += [(said.number, told) for said in news.said if (told := self._heard(news.worker, said))]
-        for number, outcome in self._committer.commit([(number, self._jobs[number], told) for number, told in ended]):
+        whole = [(number, self._jobs[number], told) for number, told in ended if not self._is_of_parts(number, told)]
+        for number, outcome in self._committer.commit(whole):
             if outcome is None:
                 self._hands.lack(number)
             else:
                 self._hands.done(number)
-                del self._jobs[number]
-                self._tell(outcome)
+                self._end(number, outcome)
 
     def _heard(self, worker: str, said: Said) -> Ended | None:
         """Tell what a picture is at; how it ended, if it has."""
-        job = self._jobs[said.number]
-        if isinstance(said.what, Ended):
-            self._hands.end(worker, said.number)
-            return said.what
-        if said.what is None:
-            self._hands.begin(worker, said.number)
-            self._tell(Started(job))
+        number, what = said.number, said.what
+        if isinstance(what, Ended | Division):
+            self._hands.end(worker, number)
+        if isinstance(what, Ended):
+            return what
+        if isinstance(what, Division):
+            self._divide(number, what.parts)
+            return None
+        if what is None:
+            self._hands.begin(worker, number)
+        if self._divisions.knows(number):
+            event = self._divisions.heard(number, what)
         else:
-            self._tell(Advanced(job, said.what) if isinstance(said.what, Progress) else Writing(job))
+            job = self._jobs[number]
+            told = Advanced(job, what) if isinstance(what, Progress) else Writing(job)
+            event = Started(job) if what is None else told
+        if event is not None:
+            self._tell(event)
         return None
 
+    def _divide(self, number: int, parts: Sequence[Part]) -> None:
+        numbers = range(self._count, self._count + len(parts))
+        self._count += len(numbers)
+        self._divisions.divide(number, self._jobs[number], numbers, parts)
+
+    def _is_of_parts(self, number: int, told: Ended) -> bool:
+        """Take in how a part has ended, or why parts could not be joined; False: it is something else."""
+        if not self._divisions.knows(number) or (number in self._jobs and told.error is None):
+            return False
+        if (ended := self._divisions.end(number, told)) is not None:
+            self._hands.done(ended[0])
+            self._end(*ended)
+        return True
+
+    def _end(self, number: int, outcome: Outcome) -> None:
+        """A picture has ended."""
+        if (seconds := self._divisions.seconds(number)) is not None:
+            outcome = replace(outcome, seconds=seconds)
+        self._divisions.drop(number)
+        del self._jobs[number]
+        self._tell(outcome)
+
     def _hand_out(self) -> None:
+        self._hands.expected = self._workers.count
+        self._divisions.withdraw()
         for worker, numbers in self._hands.portions():
-            self._workers.give(worker, [self._committer.task(number, self._jobs[number]) for number in numbers])
+            self._workers.give(worker, [self._task(number) for number in numbers])
         for worker in self._hands.ending():
             self._workers.end(worker)
+
+    def _task(self, number: int) -> Task:
+        if self._divisions.knows(number):
+            return self._committer.task(number, self._divisions.job_of(number))
+        job, most = self._jobs[number], self._hands.divisible.pop(number, 0)
+        if most and job.stored is None:  # a worker looks whether it can be
+            job = replace(job, piece=Divisible(most))
+        return self._committer.task(number, job)
 
 
 def _deadly(job: Job) -> HatError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hatcli.cluster.portions import MOST_PICTURES, ROUNDS, Portions
 
 _FEWEST_WAITING = 2000  # pictures
+_LIVES_OF_A_PART = 2  # then its picture is made whole
 _NOT_BEGUN = 0.25  # of a life, for a picture that a lost worker had not begun
 
 
@@ -36,7 +38,12 @@ class Hands:
         self._portions = Portions([])
         self._back: list[list[int]] = []
         self._open = 0
+        self._in_work: dict[int, float] = {}  # pixels of what was handed out and is not done
+        self._parts: deque[int] = deque()  # of divided pictures, that are not handed out
+        self._are_parts: set[int] = set()
+        self.expected = 0  # workers there are or are about to be
         self.are_fed = False  # whether more is to come
+        self.divisible: dict[int, int] = {}  # pictures that were handed out to be divided, and into how many parts
 
     def wait_for(self, numbers: Sequence[int], sizes: Sequence[float]) -> None:
         """These, of such sizes, are to be made, too."""
@@ -44,6 +51,22 @@ class Hands:
         self._numbers = [*(self._numbers[place] for place in places), *numbers]
         self._portions = Portions([*before, *sizes])
         self._open += len(numbers)
+
+    def divide(self, parts: Sequence[int]) -> None:
+        """A picture is made in parts of these numbers; it is not done with them."""
+        self._open += len(parts)
+        self._parts.extend(parts)
+        self._are_parts.update(parts)
+
+    def withdraw(self, parts: Sequence[int]) -> list[int]:
+        """Those of these parts that nobody has, which are not made any more."""
+        waiting = {*self._parts, *(number for numbers in self._back for number in numbers)}
+        withdrawn = [number for number in parts if number in waiting]
+        self._parts = deque(number for number in self._parts if number not in withdrawn)
+        self._back = [left for numbers in self._back if (left := [n for n in numbers if n not in withdrawn])]
+        for number in withdrawn:
+            self.done(number)
+        return withdrawn
 
     @property
     def have_room(self) -> bool:
@@ -77,7 +100,7 @@ class Hands:
         for number in sorted(hand.begun | hand.waiting):
             cost = 1.0 if number in hand.begun else _NOT_BEGUN
             self._lost[number] = self._lost.get(number, 0.0) + cost
-            if self._lost[number] >= self._lives:
+            if self._lost[number] >= (_LIVES_OF_A_PART if number in self._are_parts else self._lives):
                 given_up.append(number)
                 self.done(number)
             elif number in hand.begun:
@@ -86,7 +109,7 @@ class Hands:
         return given_up
 
     def lack(self, number: int) -> None:
-        """A result has vanished: once more."""
+        """Something is to be done for a picture once more, as its result has vanished, or its parts are there."""
         self._put_back([number])
 
     def begin(self, worker: str, number: int) -> None:
@@ -105,6 +128,8 @@ class Hands:
         """Nothing more is to be done for a picture."""
         self._open -= 1
         self._lost.pop(number, None)
+        self._in_work.pop(number, None)
+        self._are_parts.discard(number)
 
     def _put_back(self, numbers: list[int]) -> None:
         if numbers:
@@ -114,21 +139,30 @@ class Hands:
         """A portion for each worker that has begun all it has, those who have nothing at all first."""
         ready = [(name, hand) for name, hand in self._hands.items() if not hand.waiting and not hand.is_ending]
         for name, hand in sorted(ready, key=lambda one: len(one[1].begun)):
-            numbers = self._next()
+            numbers = self._next(is_idle=not hand.begun)
             if not numbers:
                 return
             hand.waiting.update(numbers)
             hand.is_busy = True
             yield name, numbers
 
-    def _next(self) -> list[int]:
+    def _next(self, *, is_idle: bool) -> list[int]:
         if self._back:
             return self._back.pop()
-        return [self._numbers[place] for place in self._portions.next(len(self._hands))]
+        if is_idle and self._parts:  # whoever is at work would only keep others from them
+            return [self._parts.popleft()]
+        workers = max(len(self._hands), self.expected)
+        parts = 1 if self.are_fed else self._portions.parts(workers, lambda: sum(self._in_work.values()))
+        places = self._portions.next(workers)
+        for place in places:
+            self._in_work[self._numbers[place]] = self._portions.size(place)
+        if parts > 1:
+            self.divisible[self._numbers[places[0]]] = parts
+        return [self._numbers[place] for place in places]
 
     def ending(self) -> Iterator[str]:
         """Workers that are to be told that nothing more comes."""
-        if self._back or self._portions or self.are_fed:
+        if self._back or self._parts or self._portions or self.are_fed:
             return
         for name, hand in self._hands.items():
             if hand.is_busy and not hand.is_ending:

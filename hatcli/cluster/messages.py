@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hatcli.batch.pieces import Piece
 from hatcli.batch.places.address import Address
 from hatcli.batch.plan import Plan
 from hatcli.batch.reading import Stamp
 from hatcli.cluster.weights import Weights
 from hatcli.errors import HatError
+from hatcli.upscaling.parts import Part
 from hatcli.upscaling.progress import Progress
 from hatcli.upscaling.settings import Settings
 
@@ -74,6 +76,7 @@ class Task:
         output: its result's file, or its key in the store of results.
         root: the journal's; see `Job`.
         may_replace: whether an object that has the result's name is hat's own.
+        piece: see `Job`.
     """
 
     number: int
@@ -82,6 +85,7 @@ class Task:
     output: str
     root: str
     may_replace: bool = False
+    piece: Piece | None = None
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,16 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Division:
+    """The parts that a picture can be made in."""
+
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
 class Said:
-    """Something about one picture: it is begun (None), got further, is on its way to its file, or has ended."""
+    """Something about one picture: it is begun (None), got further, is on its way to its file, has ended, or is left to
+    others in parts."""
 
     number: int
-    what: Progress | str | Ended | None
+    what: Progress | str | Ended | Division | None

@@ -233,6 +233,11 @@ class RayWorkers:
         ray.kill(seat.actor)
         return Lost(name)
 
+    @property
+    def count(self) -> int:
+        """See `Workers.count`."""
+        return len(self._seats)
+
     def give(self, worker: str, tasks: list[Task]) -> None:
         """See `Workers.give`."""
         seat = self._seats.get(worker)

@@ -114,4 +114,4 @@ def task_of(number: int, job: Job, *, may_replace: bool) -> Task:
     else:
         assert job.output is not None, "a cluster's results are files or objects"
         output, root = str(job.output.absolute()), str(job.root.absolute())
-    return Task(number, source, str(job.source.relative), output, root, may_replace)
+    return Task(number, source, str(job.source.relative), output, root, may_replace, job.piece)

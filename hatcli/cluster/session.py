@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from hatcli.cluster.sending import task_of
 from hatcli.cluster.sizes import size_of
 from hatcli.cluster.weights import described
 from hatcli.errors import UsageError
+from hatcli.image import encode
 from hatcli.upscaling.device import PRECISIONS, DeviceChoice, choose
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ class Session:
                 return Calibration([], None, refused)
             shares_cores = self.slots.device == "cpu"
             service = service_of(trials, shares_cores=shares_cores, writers=batch.plan.writers, start=start)
-            return Calibration(trials, service)
+            divides = order.store is None and set(encode.STREAMED).issuperset(containers)
+            return Calibration(trials, replace(service, divides=divides))
 
         weights_bytes = sum(os.stat(file.path).st_size for file in order.weights.files)  # noqa: PTH116
         return Workload(

@@ -39,6 +39,7 @@ class Service:
         shares_cores: whether the stages of a worker take turns on its cores, as on a CPU; on a card they overlap.
         writers: threads of a worker that encode and store.
         read_bytes, stored_bytes: a pixel of the picture.
+        divides: whether large pictures are made in parts; that each of them is read for each part is left out.
     """
 
     read: Stage
@@ -54,6 +55,7 @@ class Service:
     send: Stage = Stage(0.0, 0.0)
     read_bytes: float = 1.0
     stored_bytes: float = 4.0
+    divides: bool = True
 
     def seconds(self, pictures: float, pixels: float) -> float:
         """What a worker takes for a portion, its stages at work side by side where they can be."""
@@ -160,6 +162,7 @@ class _Run:
     seed: int
     events: list[_Event] = field(default_factory=list)
     again: list[_Span] = field(default_factory=list)
+    parts: list[_Span] = field(default_factory=list)
     driver_free: float = 0.0
     driver_seconds: float = 0.0
     useful: float = 0.0
@@ -213,14 +216,25 @@ class _Run:
         if math.isfinite(mean):
             self._push(now + float(self.chance.exponential(mean)), number, "failed")
 
-    def _next(self) -> _Span | None:
+    def _next(self, *, is_idle: bool) -> _Span | None:
+        """As `Hands` hands out."""
         if self.again:
             return self.again.pop()
+        if is_idle and self.parts:
+            return self.parts.pop()
+        parts = self.portions.parts(self.count, self._in_work) if self.service.divides else 1
         begin, end = self.portions.next_span(self.count)
         if begin == end:
             return None
         before = self.portions.pixels_before
-        return _Span(end - begin, float(before[end] - before[begin]))
+        pictures, pixels = end - begin, float(before[end] - before[begin])
+        span = _Span(pictures / parts, pixels / parts)
+        self.parts += [span] * (parts - 1)
+        return span
+
+    def _in_work(self) -> float:
+        spans = [span for worker in self.workers for span in (worker.portion, worker.fed) if span is not None]
+        return sum(span.pixels for span in (*spans, *self.parts))
 
     def _driver(self, now: float, seconds: float) -> float:
         """When the driver, who does one thing at a time, has done this."""
@@ -232,7 +246,8 @@ class _Run:
         """A portion to work on, and one to come; the first that is there begins at once."""
         worker = self.workers[number]
         while worker.portion is None or worker.fed is None:
-            portion = worker.fed if worker.portion is None and worker.fed is not None else self._next()
+            is_idle = worker.portion is None
+            portion = worker.fed if is_idle and worker.fed is not None else self._next(is_idle=is_idle)
             if portion is None:
                 return
             if worker.portion is not None:
@@ -262,7 +277,7 @@ class _Run:
         self.failures += 1
         if worker.portion is not None:
             share = min(1.0, max(0.0, (now - worker.began) / max(worker.seconds, 1e-9)))
-            done = min(math.floor(share * worker.portion.pictures), worker.portion.pictures - 1)
+            done = min(math.floor(share * worker.portion.pictures), max(0, math.ceil(worker.portion.pictures) - 1))
             kept = done / worker.portion.pictures
             self.left -= done
             self.useful += worker.seconds * kept

@@ -140,7 +140,7 @@ class Committer:
         noted: list[tuple[int, Job, Ended, Staged]] = []
         for number, job, told in ended:
             if told.staged is None:
-                yield number, _outcome(job, told)
+                yield number, outcome_of(job, told)
                 continue
             try:
                 if self._note(job, told.staged):
@@ -163,7 +163,7 @@ class Committer:
                 if failure is not None:
                     raise failure
                 self._give_name(job, staged)
-                yield number, _outcome(job, told)
+                yield number, outcome_of(job, told)
             except HatError as error:
                 yield number, self._refused(job, told, staged, error)
 
@@ -208,7 +208,7 @@ class Committer:
         return Outcome(job, "failed", error=error, seconds=told.details.get("seconds", 0.0))
 
 
-def _outcome(job: Job, told: Ended) -> Outcome:
+def outcome_of(job: Job, told: Ended) -> Outcome:
     """What a worker said, as if it had happened here."""
     if told.error is not None and told.system is not None:
         told.error.__cause__ = OSError(told.system, os.strerror(told.system))

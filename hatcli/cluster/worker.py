@@ -24,14 +24,13 @@ from hatcli.batch.reading import Original
 from hatcli.batch.run import run
 from hatcli.cluster.calibration import Attempt, Tried
 from hatcli.cluster.feed import Feed
-from hatcli.cluster.messages import Ended, Order, Said, Staged, Task
+from hatcli.cluster.messages import Division, Ended, Order, Said, Staged, Task
 from hatcli.cluster.sending import Holders, SendingJournal
 from hatcli.cluster.staging import StagingJournal, discard
 from hatcli.cluster.weights import opened
 from hatcli.image.decode import PictureInfo
 from hatcli.upscaling.device import PRECISIONS, DeviceChoice, choose, free_memory
 from hatcli.upscaling.memory import SHARE_OF_FREE
-from hatcli.upscaling.settings import Settings
 from hatcli.upscaling.upscaler import Upscaler
 
 PROGRESS_EVERY = 0.5  # seconds between two messages on how far a picture is
@@ -53,7 +52,7 @@ class Worker:
             torch.set_num_threads(order.threads)
         self.choice = _choice(order)
         networks = opened(order.weights, factor=order.plan.target.scale)
-        self._upscaler = Upscaler(networks, choice=self.choice, settings=_settings(order, self.choice))
+        self._upscaler = Upscaler(networks, choice=self.choice, settings=order.settings)
         self._decoder = DecoderProcess(max_pixels=order.plan.max_pixels, options=order.plan.decoding)
         self._decoder.start()
         self._holders = Holders(order.credentials)
@@ -69,7 +68,7 @@ class Worker:
         for task in tasks:
             file, root = self._file_of(task), Path(task.root)
             if self._sent is None:
-                job = Job(file, Path(task.output), root)
+                job = Job(file, Path(task.output), root, piece=task.piece)
             else:
                 job = Job(file, None, root, stored=Stored(self._sent.place, task.output))
                 if task.may_replace and job.stored is not None:
@@ -154,6 +153,8 @@ class Worker:
         if not isinstance(event, Outcome):
             return Said(number, "writing")
         del self._tasks[str(event.job.result)]
+        if event.status == "divided":
+            return Said(number, Division(event.parts))
         staged = journals.taken(event.job)
         if event.status != "done":
             journals.discard(event.job, staged)
@@ -222,14 +223,10 @@ class _KeptDecoder:
 
 
 def _choice(order: Order) -> DeviceChoice:
-    if order.device == "cpu":
-        return DeviceChoice(torch.device("cpu"), PRECISIONS[order.precision], "a worker of a cluster")
-    return choose("cuda", order.precision)
-
-
-def _settings(order: Order, choice: DeviceChoice) -> Settings:
-    """The run's settings; where several workers share a memory, each plans with its part."""
-    if order.device != "cpu" or order.neighbours < 2 or order.settings.max_memory is not None:
-        return order.settings
-    part = int(free_memory(choice.device) * SHARE_OF_FREE / order.neighbours)
-    return replace(order.settings, max_memory=part)
+    """Device and precision; workers that share a memory plan with a part of it each, and with the same tiles as one."""
+    if order.device != "cpu":
+        return choose("cuda", order.precision)
+    device = torch.device("cpu")
+    shared = order.neighbours > 1 and order.settings.max_memory is None
+    room = int(free_memory(device) * SHARE_OF_FREE / order.neighbours) if shared else None
+    return DeviceChoice(device, PRECISIONS[order.precision], "a worker of a cluster", room)

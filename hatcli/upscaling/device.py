@@ -42,11 +42,13 @@ class DeviceChoice:
         dtype: what its weights and feature maps are for pictures of 8 bits a sample; pictures enter and leave as
             float32 all the same.
         why: for people, such as `no CUDA device was found`.
+        room: bytes of the device's memory that this process may plan with, as others share it; None: all that is free.
     """
 
     device: torch.device
     dtype: torch.dtype
     why: str
+    room: int | None = None
 
     def dtype_for(self, bits: int) -> torch.dtype:
         """The type for pictures of so many bits a sample: bf16 has 8."""

@@ -13,11 +13,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hatcli.image.picture import Samples, from_tensor, to_tensor
 from hatcli.image.resample import Taps, apply_taps, taps
 from hatcli.upscaling.progress import Progress
+from hatcli.upscaling.tiling import Span
 
 _ROUNDED_PIXELS = 1 << 21  # at once, so that the float copies stay small
 _RESIZED_PIXELS = 1 << 21  # of a result that are resized at once
@@ -29,6 +31,11 @@ class Rows:
 
     top: int
     values: Tensor
+
+    def within(self, span: Span) -> Rows | None:
+        """Those of them that are in a span of rows, if any are."""
+        top, bottom = max(self.top, span.start), min(self.top + self.values.shape[1], span.end)
+        return Rows(top, self.values[:, top - self.top : bottom - self.top]) if top < bottom else None
 
 
 @dataclass(frozen=True)
@@ -104,19 +111,40 @@ class StreamedRows:
             self._kept.popleft()
 
 
-def resized(source: RowSource, *, height: int, width: int) -> Stream:
-    """The source at another size, antialiased bicubic, in bands."""
+def resized(source: RowSource, *, height: int, width: int, span: Span | None = None) -> Stream:
+    """The source at another size, antialiased bicubic, in bands; all of its rows, or those of a span."""
     down, across = taps(source.height, height), taps(source.width, width)
-    needed = np.minimum.accumulate(down.indices.min(axis=1)[::-1])[::-1]  # the first row that is ever needed from here
-    step = max(16, _RESIZED_PIXELS // width)
-    for top in range(0, height, step):
+    needed = _first_needed(down)
+    step, span = band_height(width), span or Span(0, height)
+    for top in range(span.start // step * step, span.end, step):
         band = Taps(down.indices[top : top + step], down.weights[top : top + step])
         first, last = int(band.indices.min()), int(band.indices.max()) + 1
         values = yield from source.rows(first, last)
         narrow = values if source.width == width else apply_taps(values, across, dim=2)
-        yield Rows(top, apply_taps(narrow, Taps(band.indices - first, band.weights), dim=1))
+        made = Rows(top, apply_taps(narrow, Taps(band.indices - first, band.weights), dim=1))
+        if (wanted := made.within(span)) is not None:
+            yield wanted
         if top + step < height:
             source.forget(int(needed[top + step]))
+
+
+def _first_needed(down: Taps) -> NDArray[np.int64]:
+    """For each row of a resized picture, the first row of its source that is ever needed from there on."""
+    needed: NDArray[np.int64] = np.minimum.accumulate(down.indices.min(axis=1)[::-1])[::-1]
+    return needed
+
+
+def band_height(width: int) -> int:
+    """Rows of a result of this width that are resized at once."""
+    return max(16, _RESIZED_PIXELS // width)
+
+
+def resized_from(span: Span, *, height: int, width: int, source_height: int) -> Span:
+    """The rows of its source that rows of a resized picture are made from."""
+    step = band_height(width)
+    top, bottom = span.start // step * step, min(height, -(-span.end // step) * step)
+    indices = taps(source_height, height).indices[top:bottom]
+    return Span(int(indices.min()), int(indices.max()) + 1)
 
 
 def rounded(stream: Stream, *, bits: int, gray: bool) -> Iterator[Progress | Strip]:

@@ -31,8 +31,10 @@ from hatcli.upscaling.memory import (
     refuse_too_little,
 )
 from hatcli.upscaling.networks import Networks
+from hatcli.upscaling.parts import covering
 from hatcli.upscaling.progress import Progress
 from hatcli.upscaling.rows import Rows, RowSource
+from hatcli.upscaling.tiling import Span, TilePlan
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,30 @@ class TileLoop:
             self._allowed[run.scale] = side
             yield from settle(frontier, keep=self._kept_rows(run, side), scale=run.scale)
 
-    def plan(self, height: int, width: int, run: Pass, *, side: int) -> tiling.TilePlan:
+    @torch.inference_mode()
+    def run_rows(self, source: RowSource, run: Pass, span: Span, tiles: TilePlan) -> Iterator[Progress | Rows]:
+        """The rows `span` of a pass's result, as they are in the whole of it.
+
+        Args:
+            tiles: of the whole picture.
+
+        Raises:
+            MemoryLimitError: memory ran out; smaller tiles would not fit the other rows.
+        """
+        plan = covering(tiles, span.start // run.scale, -(-span.end // run.scale))
+        try:
+            for event in self._strips(source, run, plan, Frontier()):
+                if isinstance(event, Progress):
+                    yield event
+                elif (wanted := event.within(span)) is not None:
+                    yield wanted
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            message = f"out of memory on {self.networks.choice.device} with a part of a picture"
+            raise MemoryLimitError(message, hint="use smaller tiles with --max-memory") from error
+
+    def plan(self, height: int, width: int, run: Pass, *, side: int) -> TilePlan:
         """Tiles of at most `side` pixels over `height` rows and `width` columns."""
         overlap = min(self.networks.settings.overlap, side // 2)
         window = self.networks.opened(run.scale, run.dtype).window
@@ -109,10 +134,11 @@ class TileLoop:
 
     def _automatic_side(self, run: Pass, height: int, width: int, allowed: int | None) -> int:
         """The largest side that the free memory, or what the user grants of it, has room for."""
-        settings, device = self.networks.settings, self.networks.choice.device
+        settings, device, room = self.networks.settings, self.networks.choice.device, self.networks.choice.room
         on_cpu = device.type == "cpu"
         held = run.held if on_cpu else 0
-        budget = int(free_memory(device) * SHARE_OF_FREE) - held
+        budget = int(free_memory(device) * SHARE_OF_FREE)
+        budget = (budget if room is None else min(budget, room)) - held
         bytes_for = self.networks.bytes_for(run.scale, run.dtype)
         if settings.max_memory is not None:
             refuse_too_little(settings.max_memory, bytes_for(min(height, SMALLEST_TILE), min(width, SMALLEST_TILE)))
@@ -144,9 +170,7 @@ class TileLoop:
         window = self.networks.opened(run.scale, run.dtype).window
         return -(-min(self.networks.settings.overlap, side // 2) // window) * window
 
-    def _strips(
-        self, source: RowSource, run: Pass, plan: tiling.TilePlan, frontier: Frontier
-    ) -> Iterator[Progress | Rows]:
+    def _strips(self, source: RowSource, run: Pass, plan: TilePlan, frontier: Frontier) -> Iterator[Progress | Rows]:
         """Tiles row by row, from the frontier down; each finished strip moves the frontier."""
         scale, origin, before = run.scale, frontier.top, frontier.done
         strip: Tensor | None = None  # one buffer for all strips: they are large, and whoever gets rows copies them
@@ -168,7 +192,7 @@ class TileLoop:
             source.forget(following)
 
     def _fill(
-        self, strip: Tensor, values: Tensor, run: Pass, plan: tiling.TilePlan, *, row: int, before: float
+        self, strip: Tensor, values: Tensor, run: Pass, plan: TilePlan, *, row: int, before: float
     ) -> Iterator[Progress]:
         """The results of one row of tiles, blended, into `strip` `[3, s*h, s*W]`, from its input `[3, h, W]`."""
         scale, reached = run.scale, 0  # input columns of the strip that hold a result

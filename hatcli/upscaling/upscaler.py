@@ -14,7 +14,8 @@ from hatcli.models.opening import Auto, Model
 from hatcli.progress import drive
 from hatcli.upscaling.device import DeviceChoice, choose
 from hatcli.upscaling.networks import Networks
-from hatcli.upscaling.passes import enlarged, result_bytes
+from hatcli.upscaling.parts import Part
+from hatcli.upscaling.passes import enlarged, parts_of, result_bytes
 from hatcli.upscaling.progress import Progress
 from hatcli.upscaling.rows import Strip, collected
 from hatcli.upscaling.settings import Settings
@@ -123,12 +124,21 @@ class Upscaler:
             return with_pixels(picture, samples, None)
         return with_pixels(picture, *split_alpha(samples))
 
-    def stream(self, picture: Picture, target: Target | None = None) -> Iterator[Progress | Strip]:
+    def stream(
+        self, picture: Picture, target: Target | None = None, *, part: Part | None = None
+    ) -> Iterator[Progress | Strip]:
         """`steps` for results too large for memory: the rows come as they are finished, from the top to the bottom,
-        alpha as their last channel if `keeps_alpha`."""
+        alpha as their last channel if `keeps_alpha`; those of a part, or all."""
         suited = self._suited(picture, target)
         plan = suited.plan(picture.width, picture.height, target)
-        return enlarged(picture, plan, suited._loop, is_kept=False)
+        return enlarged(picture, plan, suited._loop, is_kept=False, part=part)
+
+    def parts(self, picture: Picture, target: Target | None = None, *, count: int) -> tuple[Part, ...]:
+        """A picture's result in at most so many parts for `stream`, which others may make; none if it has to be made
+        whole."""
+        suited = self._suited(picture, target)
+        plan = suited.plan(picture.width, picture.height, target)
+        return parts_of(picture.height, picture.width, plan, suited._loop, bits=picture.bits, count=count)
 
     def _suited(self, picture: Picture, target: Target | None) -> Upscaler:
         return self.suited(picture.width, picture.height, jpeg_quality=picture.jpeg_quality, target=target)

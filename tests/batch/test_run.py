@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -335,6 +336,24 @@ def test_a_streamed_result_whose_network_fails_leaves_nothing(tmp_path: Path, mo
     )
     assert [outcome.status for outcome in ended] == ["failed"]
     assert "not finite" in str(ended[0].error)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_an_exception_ends_a_result_that_is_written_while_it_is_made(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(np.zeros((400, 40, 3), np.uint8)).save(tmp_path / "a.png")
+    monkeypatch.setattr(enlarging, "STREAM_FROM", 1)
+    rows, waited = enlarging._parts(), threading.Event()
+    monkeypatch.setattr(enlarging, "_parts", lambda: rows)
+    rescue = threading.Timer(20, lambda: (waited.set(), rows.stop()))  # lest a failure waits for good
+    rescue.start()
+    events = running.run([Job(InputFile(tmp_path / "a.png", Path("a.png")), tmp_path / "b.png")], upscaler, PLAN)
+    assert any(isinstance(event, Advanced) for event in events)
+    with pytest.raises(KeyboardInterrupt):
+        list(chain([events.throw(KeyboardInterrupt())], events))
+    rescue.cancel()
+    assert not waited.is_set()
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 

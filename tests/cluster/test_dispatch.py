@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import random
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -16,13 +21,15 @@ from PIL import Image
 from hatcli.atomic import temporary_name
 from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
-from hatcli.batch.outcomes import Event, Outcome
+from hatcli.batch.outcomes import Event, Outcome, Started
+from hatcli.batch.pieces import Divisible, Joint, Piece
 from hatcli.batch.plan import Job, Plan
 from hatcli.batch.reading import Stamp
 from hatcli.batch.stamps import stamp_file
 from hatcli.cluster.dispatch import Joined, Lost, News, Rested, Told, run
-from hatcli.cluster.messages import Ended, Said, Staged, Task
-from hatcli.errors import UsageError
+from hatcli.cluster.messages import Division, Ended, Said, Staged, Task
+from hatcli.errors import OutputError, UsageError
+from hatcli.upscaling.parts import Part
 from hatcli.upscaling.size import Target
 
 MEMORY = """
@@ -79,7 +86,7 @@ class Pretenders:
                 news.append(Rested(name))
         return news
 
-    def _end(self, task: Task) -> Ended:
+    def _end(self, task: Task) -> Ended | Division:
         if not self._stages:
             return Ended({"status": "skipped", "reason": "it is large enough already"})
         assert isinstance(task.source, str)
@@ -89,6 +96,10 @@ class Pretenders:
         path.write_bytes(content)
         made = Stamp(len(content), path.stat().st_mtime_ns, hashlib.sha256(content).hexdigest())
         return Ended({"status": "done", "seconds": 0.1}, staged=Staged(temporary, origin, made, {}))
+
+    @property
+    def count(self) -> int:
+        return len(self.given)
 
     def give(self, worker: str, tasks: list[Task]) -> None:
         self.given[worker].extend(tasks)
@@ -142,6 +153,158 @@ def test_every_picture_ends_once_whoever_is_lost(jobs: list[Job], dies_after: in
     assert all(job.output is not None and job.output.exists() for job in jobs)
     assert not list(jobs[0].output.parent.glob(".hat-*.part")) if jobs[0].output else False
     assert {outcome.status for outcome in outcomes(jobs, Pretenders(1))} == {"skipped"}  # the journal knows
+
+
+class Dividers(Pretenders):
+    """Workers that make pictures in three parts if they are told to, some of which go wrong.
+
+    Args:
+        wrong: what goes wrong, once: `part`, `join`, `origin` (of a part), `disk`, `dies` (twice, over a part), or
+            `stalls` (a part, for good).
+    """
+
+    def __init__(self, count: int, wrong: str = "") -> None:
+        super().__init__(count)
+        self.pieces: list[Piece | None] = []
+        self.wrong = wrong
+        self.deaths = 2 * (wrong == "dies")
+
+    def news(self, seconds: float) -> list[News]:
+        for name, tasks in list(self.given.items()):
+            piece = tasks[0].piece if tasks else None
+            if self.deaths and isinstance(piece, Part) and piece.top == 10:
+                self.deaths -= 1
+                del self.given[name]
+                self.given[name + "again"] = deque()
+                self._news.append(Joined(name + "again"))
+                return [Told(name, [Said(tasks[0].number, None)]), Lost(name)]
+            if self.wrong == "stalls" and isinstance(piece, Part) and piece.top == 10:
+                tasks.clear()
+        return super().news(seconds)
+
+    def _end(self, task: Task) -> Ended | Division:
+        piece = task.piece
+        self.pieces.append(piece)
+        if isinstance(piece, Divisible):
+            return Division((Part(0, 10, (64,)), Part(10, 20, (64,)), Part(20, 25, (64,))))
+        ended, kind = super()._end(task), {Part: "part", Joint: "join"}.get(type(piece))
+        assert isinstance(ended, Ended)
+        assert ended.staged is not None
+        assert ended.staged.temporary is not None
+        if self.wrong == kind or (self.wrong == "disk" and kind == "part"):
+            staged, system = Path(task.output).with_name(ended.staged.temporary), None
+            if self.wrong == "disk":
+                system = errno.ENOSPC
+            self.wrong = ""
+            staged.unlink()
+            return Ended({"status": "failed"}, error=OutputError("it went wrong"), system=system)
+        if self.wrong == "origin" and kind == "part":
+            self.wrong = ""
+            origin = replace(ended.staged.origin, sha256="another")
+            return replace(ended, staged=replace(ended.staged, origin=origin))
+        if isinstance(piece, Joint):
+            assert len(piece.names) == 3
+            assert all(Path(task.output).with_name(name).exists() for name in piece.names)
+        return ended
+
+
+def divided(jobs: list[Job], workers: Pretenders, *, large: int = 1) -> list[Event]:
+    """A run over some pictures of which so many are worth dividing; nothing is left lying after it."""
+    root = jobs[0].root
+    assert root is not None
+    journal = journal_in(root)
+    sizes = {id(job): 90e6 if number < large else 1.0 for number, job in enumerate(jobs)}
+    try:
+        events = list(run(jobs, Plan(Target()), {root: journal}, workers, size_of=lambda job: sizes[id(job)]))
+    finally:
+        journal.close()
+    assert not list(root.glob(".hat-*.part"))
+    return events
+
+
+@pytest.mark.parametrize("large", [1, 2])
+def test_a_large_picture_is_made_in_parts_and_told_as_one(jobs: list[Job], large: int) -> None:
+    workers = Dividers(4)
+    events = divided(jobs, workers, large=large)
+    ended = [event for event in events if isinstance(event, Outcome)]
+    assert [outcome.status for outcome in ended] == ["done"] * 100
+    assert len({id(outcome.job) for outcome in ended}) == 100
+    assert sum(isinstance(piece, Part) for piece in workers.pieces) == 3 * large
+    assert sum(isinstance(piece, Joint) for piece in workers.pieces) == large
+    assert sum(isinstance(event, Started) and event.job is jobs[0] for event in events) == 1
+    assert jobs[0].output is not None
+    assert jobs[0].output.exists()
+    assert all(event.job in jobs for event in events)
+
+
+@pytest.mark.parametrize("wrong", ["part", "join", "origin", "dies"])
+def test_what_goes_wrong_with_parts_is_not_told_and_the_picture_is_made_whole(jobs: list[Job], wrong: str) -> None:
+    workers = Dividers(4, wrong)
+    ended = [event for event in divided(jobs, workers) if isinstance(event, Outcome)]
+    assert [outcome.status for outcome in ended] == ["done"] * 100
+    assert sum(isinstance(piece, Divisible) for piece in workers.pieces) == 1
+    assert sum(piece is None for piece in workers.pieces) == 100  # the large one among them
+    assert (sum(isinstance(piece, Joint) for piece in workers.pieces) == 1) == (wrong == "join")
+
+
+class Rough(Dividers):
+    """Workers that die, and parts that fail, by chance."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        super().__init__(count)
+        self.chance, self.losses = random.Random(seed), 0
+
+    def news(self, seconds: float) -> list[News]:
+        news: list[News] = []
+        for name, tasks in list(self.given.items()):
+            if tasks and self.chance.random() < 0.1:
+                self.losses += 1
+                del self.given[name]
+                self.given[f"after {name}"] = deque()
+                news += [Told(name, [Said(tasks[0].number, None)]), Lost(name), Joined(f"after {name}")]
+        return news + super().news(seconds)
+
+    def _end(self, task: Task) -> Ended | Division:
+        if isinstance(task.piece, Part | Joint) and self.chance.random() < 0.1:
+            self.pieces.append(task.piece)
+            return Ended({"status": "failed"}, error=OutputError("it went wrong"))
+        return super()._end(task)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_goes_wrong_everything_is_made_once_and_nothing_is_left_lying(
+    jobs: list[Job], seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hatcli.cluster.dispatch.LIVES", 99)
+    workers = Rough(30, seed)
+    ended = [event for event in divided(jobs, workers, large=10) if isinstance(event, Outcome)]
+    assert workers.losses > 3
+    assert any(isinstance(piece, Joint) for piece in workers.pieces)
+    assert [outcome.status for outcome in ended] == ["done"] * 100
+    assert {id(outcome.job) for outcome in ended} == {id(job) for job in jobs}
+
+
+def test_a_disk_that_is_full_of_parts_ends_the_run_with_one_failure(jobs: list[Job]) -> None:
+    workers = Dividers(4, "disk")
+    ended = [event for event in divided(jobs, workers) if isinstance(event, Outcome)]
+    failed = [outcome for outcome in ended if outcome.status == "failed"]
+    assert [outcome.job for outcome in failed] == [jobs[0]]
+    assert jobs[0].output is not None
+    assert not jobs[0].output.exists()
+
+
+def test_parts_of_a_run_that_is_interrupted_are_taken_away(jobs: list[Job]) -> None:
+    root = jobs[0].root
+    assert root is not None
+    journal, workers = journal_in(root), Dividers(3, "stalls")
+    events = run(jobs[:1], Plan(Target()), {root: journal}, workers, size_of=lambda job: 90e6)
+    assert isinstance(next(events), Started)
+    while not list(root.glob(".hat-*.part")):
+        time.sleep(0.001)
+    with pytest.raises(KeyboardInterrupt):
+        list(chain([events.throw(KeyboardInterrupt())], events))
+    journal.close()
+    assert [path.name for path in root.iterdir() if path.name.endswith((".part", ".png"))] == []
 
 
 def test_a_file_that_appeared_meanwhile_is_not_replaced(jobs: list[Job]) -> None:

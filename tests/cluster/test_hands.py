@@ -95,3 +95,78 @@ def test_random_losses_leave_nothing_out_and_make_nothing_twice() -> None:
         else:
             hands.rest(name)
     assert sorted(made) == list(range(100, 600))
+
+
+def large(workers: int) -> Hands:
+    """So many workers, one picture, and nothing else."""
+    hands = Hands(4)
+    hands.expected = workers
+    hands.wait_for([7], [50e6])
+    hands.join("a")
+    return hands
+
+
+def test_parts_go_to_those_who_have_nothing_and_the_picture_comes_back_to_be_joined() -> None:
+    hands = large(workers=3)
+    assert list(hands.portions()) == [("a", [7])]
+    assert hands.divisible == {7: 3}
+    hands.begin("a", 7)
+    hands.end("a", 7)
+    hands.divide([20, 21, 22])
+    assert list(hands.portions()) == [("a", [20])]
+    hands.begin("a", 20)
+    assert list(hands.portions()) == []  # a part would wait behind another
+    hands.join("b")
+    hands.join("c")
+    assert sorted(hands.portions()) == [("b", [21]), ("c", [22])]
+    for name, number in (("a", 20), ("b", 21), ("c", 22)):
+        hands.begin(name, number)
+        hands.end(name, number)
+        hands.done(number)
+    assert hands.are_needed
+    hands.lack(7)
+    assert len(list(hands.portions())) == 1
+    assert hands.divisible == {7: 3}  # as it was handed out first; it is not divided anew
+    hands.done(7)
+    assert not hands.are_needed
+
+
+def test_nothing_is_divided_while_pictures_are_still_being_found() -> None:
+    hands = large(workers=3)
+    hands.are_fed = True
+    assert list(hands.portions()) == [("a", [7])]
+    assert hands.divisible == {}
+
+
+def test_a_part_costs_two_workers_at_most_and_its_picture_is_not_done_with_it() -> None:
+    hands = large(workers=2)
+    list(hands.portions())
+    hands.begin("a", 7)
+    hands.end("a", 7)
+    hands.divide([20, 21])
+    hands.lose("a")
+    for name, given_up in (("b", []), ("c", [20])):
+        hands.join(name)
+        assert list(hands.portions()) == [(name, [20])]
+        hands.begin(name, 20)
+        assert hands.lose(name) == given_up
+    assert hands.withdraw([20, 21]) == [21]
+    hands.lack(7)
+    hands.join("d")
+    assert list(hands.portions()) == [("d", [7])]
+
+
+def test_parts_that_nobody_has_can_be_withdrawn() -> None:
+    hands = large(workers=3)
+    list(hands.portions())
+    hands.end("a", 7)
+    hands.divide([20, 21, 22])
+    list(hands.portions())
+    assert hands.withdraw([20, 21, 22]) == [21, 22]
+    assert list(hands.portions()) == []
+    hands.begin("a", 20)
+    hands.end("a", 20)
+    hands.done(20)
+    assert hands.are_needed
+    hands.done(7)
+    assert not hands.are_needed

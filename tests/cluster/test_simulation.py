@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hatcli.cluster.simulation import Circumstances, Service, Stage, simulate, skewed_sizes
@@ -29,9 +31,20 @@ def test_a_run_takes_its_work_divided_among_its_workers(workers: int) -> None:
     assert forecast.again == forecast.failures == 0
 
 
-def test_one_picture_bounds_the_run_however_many_workers_there_are() -> None:
+def test_one_picture_that_has_to_be_made_whole_bounds_the_run_however_many_workers_there_are() -> None:
     sizes = [1e9] + [1e5] * 500
-    assert simulate(sizes, 100, SERVICE).seconds == pytest.approx(SERVICE.seconds(1, 1e9), rel=0.05)
+    whole = simulate(sizes, 100, replace(SERVICE, divides=False)).seconds
+    assert whole == pytest.approx(SERVICE.seconds(1, 1e9), rel=0.05)
+
+
+@pytest.mark.parametrize("workers", [2, 7, 100])
+def test_a_picture_that_is_divided_takes_its_work_divided_among_the_workers(workers: int) -> None:
+    sizes = [1e9] + [1e5] * 500
+    forecast = simulate(sizes, workers, SERVICE)
+    assert work(sizes) / workers <= forecast.seconds <= 1.15 * work(sizes) / workers
+    rough = Circumstances(hours_between_failures=0.05, recovery=5.0)
+    failing = simulate(sizes, workers, SERVICE, rough, seed=2)
+    assert failing.worker_hours * 3600 * failing.busy == pytest.approx(work(sizes), rel=0.02)
 
 
 def test_stragglers_and_failures_cost_time_and_lose_nothing() -> None:

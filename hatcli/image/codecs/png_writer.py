@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hatcli.image.codecs import png
-from hatcli.image.codecs.writer import Rows, Writer
+from hatcli.image.codecs.writer import Rows, Writer, regrouped
 from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Samples
 
@@ -45,16 +45,13 @@ def deflated(blocks: Iterable[Samples], *, row_bytes: int, pixel: int, level: in
     compressor = zlib.compressobj(level, zlib.DEFLATED, 15, 9)
     above = np.zeros(row_bytes, np.uint8)
     waiting = b""
-    for block in blocks:
-        raw = _bytes_of_rows(block)
-        step = max(1, _BLOCK // raw.shape[1])
-        for top in range(0, len(raw), step):
-            rows = raw[top : top + step]
-            waiting += compressor.compress(_filtered(rows, above, pixel=pixel, level=level))
-            above = rows[-1]
-            if len(waiting) >= _CHUNK:
-                yield waiting
-                waiting = b""
+    for block in regrouped(blocks, rows=max(1, _BLOCK // row_bytes)):
+        rows = _bytes_of_rows(block)
+        waiting += compressor.compress(_filtered(rows, above, pixel=pixel, level=level))
+        above = rows[-1]
+        if len(waiting) >= _CHUNK:
+            yield waiting
+            waiting = b""
     yield waiting + compressor.flush()
 
 

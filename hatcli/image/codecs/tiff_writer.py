@@ -6,13 +6,13 @@ import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hatcli.image import exif, ifd
-from hatcli.image.codecs.writer import Rows, Writer
+from hatcli.image.codecs.writer import Rows, Writer, regrouped
 from hatcli.image.options import EncodeOptions
 from hatcli.image.picture import Samples
 
@@ -74,7 +74,7 @@ def write(
     rows_a_strip = max(1, min(height, _STRIP // row_bytes))
     places = [
         _written(file, _packed(strip, order=order, level=level), base=base)
-        for strip in _strips(blocks, rows=rows_a_strip)
+        for strip in regrouped(blocks, rows=rows_a_strip)
     ]
 
     kind = ifd.LONG8 if big else ifd.LONG
@@ -151,27 +151,6 @@ def _plain_fields(
     if exif_block is not None:
         fields += exif.descriptive_fields(exif_block, order=order)
     return fields
-
-
-def _strips(blocks: Iterable[Samples], *, rows: int) -> Iterable[Samples]:
-    """The same rows in blocks of `rows`, the last one smaller."""
-    waiting: list[Samples] = []
-    count = 0
-    for block in blocks:
-        while len(block):
-            part = block[: rows - count]
-            waiting.append(part)
-            count += len(part)
-            block = block[len(part) :]
-            if count == rows:
-                yield _joined(waiting)
-                waiting, count = [], 0
-    if waiting:
-        yield _joined(waiting)
-
-
-def _joined(blocks: list[Samples]) -> Samples:
-    return blocks[0] if len(blocks) == 1 else cast(Samples, np.concatenate(blocks))
 
 
 def _packed(strip: Samples, *, order: str, level: int) -> bytes:

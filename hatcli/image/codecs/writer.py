@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,28 @@ def rows_of(picture: Picture, *, rows: int = 256) -> Rows:
 
     channels = int(picture.pixels.shape[2]) + (picture.alpha is not None)
     return Rows(blocks(), picture, picture.width, picture.height, channels)
+
+
+def regrouped(blocks: Iterable[Samples], *, rows: int) -> Iterator[Samples]:
+    """The same rows in blocks of `rows`, the last one smaller: so that a file does not depend on how they come."""
+    waiting: list[Samples] = []
+    count = 0
+    for block in blocks:
+        rest = block
+        while len(rest):
+            part = rest[: rows - count]
+            waiting.append(part)
+            count += len(part)
+            rest = rest[len(part) :]
+            if count == rows:
+                yield _joined(waiting)
+                waiting, count = [], 0
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(blocks: list[Samples]) -> Samples:
+    return blocks[0] if len(blocks) == 1 else cast(Samples, np.concatenate(blocks))
 
 
 def in_color(picture: Picture) -> Picture:
