@@ -346,7 +346,12 @@ def test_an_exception_ends_a_result_that_is_written_while_it_is_made(
     monkeypatch.setattr(enlarging, "STREAM_FROM", 1)
     rows, waited = enlarging._parts(), threading.Event()
     monkeypatch.setattr(enlarging, "_parts", lambda: rows)
-    rescue = threading.Timer(20, lambda: (waited.set(), rows.stop()))  # lest a failure waits for good
+
+    def end_waiting() -> None:
+        waited.set()
+        rows.stop()
+
+    rescue = threading.Timer(20, end_waiting)  # lest a failure waits for good
     rescue.start()
     events = running.run([Job(InputFile(tmp_path / "a.png", Path("a.png")), tmp_path / "b.png")], upscaler, PLAN)
     assert any(isinstance(event, Advanced) for event in events)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def test_a_file_does_not_depend_on_the_blocks_its_rows_come_in(level: int) -> No
 
     made = set()
     for heights in ((1001,), (1,) * 1001, (640, 360, 1)):
-        shape = {"width": 301, "height": 1001, "channels": 3, "bits": 16, "level": level}
+        shape: dict[str, Any] = {"width": 301, "height": 1001, "channels": 3, "bits": 16, "level": level}
         content = b"".join(png_writer.encode(in_blocks(*heights), **shape))
         assert np.array_equal(decode.decode(content).pixels, samples)
         file = io.BytesIO()
