@@ -220,7 +220,8 @@ FIELDS = {
         "model", "jpeg_quality", "whole_image_bytes", "file_bytes", "seconds",
     },
     "estimate": {
-        "pictures", "unread", "unread_bytes", "seconds", "seconds_range", "file_bytes", "file_bytes_range", "done", "skipped", "failed",
+        "pictures", "unread", "unread_bytes", "seconds", "seconds_range", "file_bytes",
+        "file_bytes_range", "done", "skipped", "failed",
     },
     "summary": {
         "done", "skipped", "failed", "not_started", "passed_over", "seconds", "megapixels_per_second", "device",
