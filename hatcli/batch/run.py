@@ -54,11 +54,12 @@ def run(
         except GeneratorExit:
             raise
         except BaseException:
-            enlarging.close()  # else a result that is written as it is made would wait for more of it
+            enlarging.close()
             intake.queue.stop()
             yield from noted(writers.last(), intake.journals)
             raise
         finally:
+            enlarging.close()  # else the writer of a result that is written as it is made would wait for more of it
             intake.queue.stop()
             intake.decoder.close()
         reader_done.result()  # a bug in the reader's thread must not pass for the end of the jobs
