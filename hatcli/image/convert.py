@@ -15,6 +15,7 @@ from hatcli.image import color, decode, exif, metadata, quality, samples, tone
 from hatcli.image.picture import Picture, Samples
 
 Readable: TypeAlias = Picture | Image.Image | NDArray[Any] | str | os.PathLike[str]
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 _CHANNELS = (1, 2, 3, 4)  # gray, gray and alpha, RGB, RGB and alpha
 
 
@@ -61,6 +62,7 @@ def from_pil(image: Image.Image) -> Picture:
     if 0 in image.size:
         raise InputError("the Pillow image has no pixels")
     traces = quality.jpeg_quality(image)
+    said = getattr(image, "tag_v2", {}).get(_ORIENTATION)  # Pillow turns a TIFF's pixels as it loads them, and forgets
     try:
         image.load()
     except (OSError, ValueError, SyntaxError) as error:
@@ -68,7 +70,7 @@ def from_pil(image: Image.Image) -> Picture:
     info: dict[str, Any] = {str(key): value for key, value in image.info.items()}
     unpacked = samples.unpack(_with_alpha(image), info.get("icc_profile"))
     block, packet = metadata.find_exif(info), metadata.find_xmp(info)
-    turn = 1 if image.format == "TIFF" else metadata.find_orientation(block, packet)  # Pillow turns TIFFs itself
+    turn = 1 if image.format == "TIFF" else metadata.find_orientation(block, packet)
     pixels = samples.upright(unpacked.pixels, turn)
     dpi = metadata.plausible_dpi(info.get("dpi"))
     return Picture(
@@ -77,7 +79,7 @@ def from_pil(image: Image.Image) -> Picture:
         icc=_fitting_profile(info.get("icc_profile"), mode=image.mode, is_gray=pixels.shape[2] == 1),
         exif=_sized(block, pixels),
         xmp=packet,
-        dpi=dpi if dpi is None or turn < 5 else dpi[::-1],
+        dpi=dpi[::-1] if dpi is not None and (turn in _ON_ITS_SIDE or said in _ON_ITS_SIDE) else dpi,
         format="JPEG" if traces is not None else image.format or "PNG",
         jpeg_quality=traces,
         notes=unpacked.notes,

@@ -198,7 +198,8 @@ class TileLoop:
         scale, reached = run.scale, 0  # input columns of the strip that hold a result
         for column, across in enumerate(plan.columns):
             number = row * len(plan.columns) + column
-            steps = self.networks.run(values[:, :, across.start : across.end], scale, run.dtype)
+            part = values[:, :, across.start : across.end].contiguous()  # sums round by how values lie in memory
+            steps = self.networks.run(part, scale, run.dtype)
             tile = yield from mapped(_tile_progress(steps, number, plan.count, before), run.report)
             overlap = reached - across.start
             tiling.blend_(strip[..., : reached * scale], tile, overlap=overlap, scale=scale, dim=2)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from support.networks import lively, tiny
 from support.pictures import noise
@@ -78,6 +78,7 @@ TARGETS = [Target(), Target(scale=2), Target(scale=3), Target(scale=4), Target(s
     target=st.sampled_from([*TARGETS, Target(height=301), Target(width=150)]),
     kind=st.sampled_from(["rgb", "gray", "rgba", "bicubic", "16 bit", "ensemble"]),
 )
+@example(height=161, width=14, tile=48, share=0.25, count=2, target=Target(scale=4), kind="16 bit")
 def test_parts_together_are_the_whole(
     height: int, width: int, tile: int, share: float, count: int, target: Target, kind: str
 ) -> None:
