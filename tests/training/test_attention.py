@@ -46,6 +46,25 @@ def test_it_is_the_plain_formula(dtype: torch.dtype, tolerance: float) -> None:
         torch.testing.assert_close(own.grad, other.grad, rtol=tolerance, atol=tolerance)
 
 
+def test_bf16_goes_in_and_out_and_nothing_between_is_rounded_to_it() -> None:
+    rounded = [value.detach().bfloat16() for value in inputs(torch.float32, windows=50)]
+    wide = [value.float() for value in rounded]
+    for values in (rounded, wide):
+        for value in values:
+            value.requires_grad_()
+    ours = window_attention(*rounded, scale=0.3)
+    theirs = window_attention(*wide, scale=0.3)
+    assert ours.dtype == torch.bfloat16
+    assert torch.equal(ours, theirs.bfloat16())
+    gradient = torch.randn_like(ours)
+    ours.backward(gradient)  # type: ignore[no-untyped-call]
+    theirs.backward(gradient.float())  # type: ignore[no-untyped-call]
+    for own, other in zip(rounded, wide, strict=True):
+        assert own.grad is not None
+        assert other.grad is not None
+        assert torch.equal(own.grad, other.grad.bfloat16())
+
+
 def test_a_network_learns_the_same_with_it() -> None:
     """Shifted windows, their masks and overlapping windows included."""
     torch.manual_seed(1)

@@ -85,6 +85,23 @@ def test_pytorchs_own_threads_are_as_before_after_a_step() -> None:
         assert torch.get_num_threads() == 2
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_numbers_too_small_for_the_exponent_are_nothing_in_a_worker_and_what_they_were_elsewhere(count: int) -> None:
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot")
+    seen: list[float] = []
+
+    def loss(output: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        seen.append(float(torch.tensor([1e-40]) * 1))
+        return F.l1_loss(output, wanted)
+
+    workers = Workers(network(), count, loss=loss)
+    workers.learn(torch.rand(2, 3, 8, 8), torch.rand(2, 3, 16, 16), step=0)
+    workers.close()
+    assert seen == [0.0] * count
+    assert float(torch.tensor([1e-40]) * 1) > 0
+
+
 def test_a_worker_that_fails_fails_the_step() -> None:
     workers = Workers(network(), 2)
     with pytest.raises(RuntimeError):
