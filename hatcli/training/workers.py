@@ -91,7 +91,7 @@ class Workers:
 
 
 def _alone(task: Callable[[], Tensor]) -> Tensor:
-    """The task in a thread of its own, where PyTorch takes no others and numbers too small for float32's exponent are 0.
+    """The task in a thread of its own, where PyTorch takes no others and numbers below float32's exponents are 0.
 
     exp(-100), the share of a pixel that only the cyclic shift made a neighbour, is such a number, and products of
     matrices that hold some take up to fifteen times as long: a step of HAT-T 1.2 times.
