@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hatcli.batch import checks, streams
 from hatcli.batch.inputs import STREAM, Found, InputFile
-from hatcli.batch.naming import Naming, check_ending
+from hatcli.batch.naming import Naming, check_agreed, check_ending
 from hatcli.batch.plan import Job, Plan
 from hatcli.errors import HatError, UsageError
 from hatcli.image import encode
@@ -51,6 +51,8 @@ def plan_jobs(
         elif plan.format is None:
             _check_streamed(jobs[0], path, plan)
             check_ending(path)
+        else:
+            check_agreed(path, plan.format)
     else:
         outputs = _Outputs(path, naming, plan, upscaler, look)
         jobs = [

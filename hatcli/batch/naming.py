@@ -128,3 +128,18 @@ def check_ending(output: Path | Stored) -> str:
             f"{output.name} has no ending of a format that can be written", hint=f"end it {folder}in one of {endings}"
         )
     return known
+
+
+def check_agreed(output: Path, format: str) -> None:
+    """Refuse to write a format under the ending of another one.
+
+    Raises:
+        UsageError: the output's ending means another format.
+    """
+    said = formats.SUFFIXES.get(output.suffix.lower())
+    if said is not None and said != format:
+        name = output.with_suffix(formats.SUFFIX_OF[format]).name
+        raise UsageError(
+            f"{output.name} would be {formats.title(format)} under the ending of {formats.title(said)}",
+            hint=f"leave --format out, or name it {name}",
+        )

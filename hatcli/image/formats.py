@@ -20,7 +20,7 @@ SUFFIXES = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".mpo": "JPEG",
     ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".avif": "AVIF", ".gif": "GIF", ".bmp": "BMP", ".dib": "BMP",
     ".jp2": "JPEG2000", ".j2k": "JPEG2000", ".jpx": "JPEG2000", ".j2c": "JPEG2000",
-    ".ppm": "PPM", ".pgm": "PPM", ".pbm": "PPM", ".pnm": "PPM", ".pfm": "PPM",
+    ".ppm": "PPM", ".pgm": "PPM", ".pbm": "PPM", ".pnm": "PPM", ".pam": "PPM", ".pfm": "PPM",
     ".ico": "ICO", ".tga": "TGA", ".qoi": "QOI", ".sgi": "SGI", ".rgb": "SGI", ".psd": "PSD",
     ".heic": "HEIF", ".heif": "HEIF", ".hif": "HEIF", ".jxl": "JXL", ".exr": "EXR",
     **dict.fromkeys(RAW_SUFFIXES, "RAW"),
@@ -130,7 +130,7 @@ def identify(head: bytes) -> str | None:
         return _RIFF[head[8:12]]
     if head[4:8] == b"ftyp":
         return _iso_brand(head)
-    if re.match(rb"P[1-6fF]\s", head):
+    if re.match(rb"P[1-7fF]\s", head):
         return "PPM"
     if head[128:132] == b"DICM":
         return "DICOM"

@@ -154,6 +154,14 @@ def rational(tag: int, value: float, *, order: str) -> Entry:
     return Entry(tag, RATIONAL, 1, struct.pack(order + "II", round(value * 10000), 10000))
 
 
+def shortened(entry: Entry, order: str) -> Entry:
+    """A field of a BigTIFF as a TIFF knows it: numbers of 64 bits become 32 bits long; struct.error if they do not."""
+    if entry.kind not in (LONG8, 18):
+        return entry
+    values = struct.unpack(f"{order}{entry.count}Q", entry.value)
+    return numbers(entry.tag, LONG, *values, order=order)
+
+
 def reordered(entry: Entry, order: str, wanted: str) -> Entry:
     """The same field with its value in another byte order."""
     unit = {5: 4, 10: 4}.get(entry.kind, SIZES[entry.kind])  # a rational is two numbers

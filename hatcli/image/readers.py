@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from hatcli.image import opening
-from hatcli.image.codecs import avif, exr, gif, heif, jpeg, jpeg2000, jxl, png_reader, pnm, psd, raw, sgi, tiff
+from hatcli.image.codecs import avif, exr, gif, heif, jpeg, jpeg2000, jxl, png_reader, pnm, psd, raw, sgi, tga, tiff
 from hatcli.image.codecs.reader import Reader, opened_by_pillow
 from hatcli.image.options import DecodeOptions
 
@@ -22,6 +22,7 @@ _OPENERS: dict[str, _Opener] = {  # the others need nothing but Pillow
     "JPEG2000": jpeg2000.opened,
     "PPM": pnm.opened,
     "SGI": sgi.opened,
+    "TGA": tga.opened,
     "PSD": psd.opened,
     "HEIF": heif.opened,
     "JXL": jxl.opened,

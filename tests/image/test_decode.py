@@ -604,3 +604,26 @@ def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("os.open", counting(os.open))
     decode.read(path)
     assert opened.count(str(path)) == 1
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_what_people_wrote_into_a_png_is_told_to_be_lost(later: bool) -> None:
+    data = saved(noise(5, 7, 3), "PNG")
+    text = (
+        png.chunk(b"tEXt", b"Author\0Me") + png.chunk(b"tEXt", b"date:create\x002024") + png.chunk(b"tEXt", b"Title\0")
+    )
+    at = len(data) - 12 if later else 33  # in front of IEND, or behind IHDR
+    assert decode.decode(data[:at] + text + data[at:]).notes == ("its text is not kept: Author",)
+    assert decode.decode(data).notes == ()
+
+
+@pytest.mark.parametrize("said", [0, 1])
+def test_a_targas_spare_bit_is_transparency_only_where_the_header_says_so(said: int) -> None:
+    values = np.arange(35, dtype="<u2").reshape(5, 7) * 900
+    values[0] |= 0x8000
+    head = struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 7, 5, 16, 0x20 | said)
+    data = head + values.tobytes()
+    got = decode.decode(data, name="a.tga")
+    parts = np.stack([values >> 10 & 31, values >> 5 & 31, values & 31], axis=2)
+    assert np.array_equal(got.pixels, parts * 255 // 31)
+    assert (got.alpha is not None) == decode.describe(data, name="a.tga").alpha == bool(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -220,3 +221,101 @@ def test_a_tiff_cut_off_in_channels_that_only_we_read_is_refused(compression: in
     assert decode.decode(whole).alpha is not None
     with pytest.raises(InputError):
         decode.decode(whole[: end + len(body) // 2])
+
+
+def packed_bits(samples: NDArray[Any], bits: int) -> bytes:
+    """Rows of samples of so many bits, the highest first, each row filled up to a byte."""
+    rows = [np.unpackbits(row.astype(">u2").view(np.uint8).reshape(-1, 2), axis=1)[:, -bits:] for row in samples]
+    return b"".join(np.packbits(row.reshape(-1)).tobytes() for row in rows)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("bits", "channels"), [
+    (1, 3), (2, 2), (4, 3), (4, 4), (10, 1), (10, 3), (12, 1), (12, 3), (12, 4), (14, 2),
+])  # fmt: skip
+def test_samples_that_lie_across_bytes_are_stretched_exactly(order: str, bits: int, channels: int) -> None:
+    peak, full = 2**bits - 1, 255 if bits < 8 else 65535
+    stored = np.random.default_rng(0).integers(0, peak + 1, (HEIGHT, WIDTH, channels))
+    fields = fields_of(channels, bits, photometric=1 if channels < 3 else 2)
+    has_alpha = channels in (2, 4)
+    fields |= {EXTRA: (STRAIGHT,)} if has_alpha else {}
+    data = tiff_file([packed_bits(stored.reshape(HEIGHT, -1), bits)], fields, order=order)
+    got = decode.decode(data)
+    wanted = np.rint(stored * (full / peak))
+    assert np.array_equal(got.pixels, wanted[..., :-1] if has_alpha else wanted)
+    assert (got.alpha is not None) == has_alpha
+    assert got.alpha is None or np.array_equal(got.alpha, wanted[..., -1])
+    told = decode.describe(data)
+    assert (told.bits, told.channels, told.alpha) == (got.bits, got.pixels.shape[2], has_alpha)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_signed_samples_have_white_at_their_highest(bits: int, order: str) -> None:
+    peak = 2 ** (bits - 1) - 1
+    samples = np.random.default_rng(0).integers(0, peak + 1, (HEIGHT, WIDTH, 1))
+    fields = {**fields_of(1, bits, photometric=1), FORMAT: (2,), 259: (8,)}
+    data = tiff_file([zlib.compress(samples.astype(f"{order}i{bits // 8}").tobytes())], fields, order=order)
+    got = decode.decode(data)
+    assert np.array_equal(got.pixels, np.rint(samples * (65535 / peak)))
+    assert got.notes == (f"signed samples were read with white at {peak}",)
+
+
+@pytest.mark.parametrize(("bits", "channels"), [(8, 1), (8, 3), (8, 4), (16, 1), (16, 3)])
+def test_a_big_endian_bigtiff_is_read_as_the_other_one(bits: int, channels: int) -> None:
+    samples = noise(HEIGHT, WIDTH, channels, bits=bits)
+    fields = fields_of(channels, bits, photometric=1 if channels == 1 else 2)
+    fields |= {EXTRA: (STRAIGHT,)} if channels == 4 else {}
+    body = samples.astype(f">u{bits // 8}").tobytes()
+    entries = [ifd.numbers(tag, ifd.SHORT, *values, order=">") for tag, values in fields.items()]
+    entries += [ifd.numbers(273, ifd.LONG8, 16, order=">"), ifd.numbers(279, ifd.LONG8, len(body), order=">")]
+    at = 16 + len(body) + len(body) % 2
+    start = b"MM" + struct.pack(">HHHQ", 43, 8, 0, at) + body + b"\0" * (len(body) % 2)
+    got = decode.decode(start + ifd.layout(entries, at=at, order=">", big=True))
+    assert np.array_equal(got.to_numpy().reshape(samples.shape), samples)
+
+
+@pytest.mark.parametrize(("bits", "channels"), [(8, 4), (16, 1), (16, 3), (32, 1)])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_bytes_stored_with_their_lowest_bit_first_are_turned_round(bits: int, channels: int, order: str) -> None:
+    samples = noise(HEIGHT, WIDTH, channels, bits=min(bits, 16))
+    wide = samples.astype(np.uint64) * (65537 if bits == 32 else 1)
+    plain = np.frombuffer(wide.astype(f"{order}u{bits // 8}").tobytes(), np.uint8)
+    turned = np.packbits(np.unpackbits(plain), bitorder="little").tobytes()
+    fields = {**fields_of(channels, bits, photometric=1 if channels == 1 else 2), 266: (2,)}
+    fields |= {EXTRA: (STRAIGHT,)} if channels == 4 else {}
+    got = decode.decode(tiff_file([turned], fields, order=order))
+    assert np.array_equal(got.to_numpy().reshape(samples.shape), samples)
+
+
+@pytest.mark.parametrize(("bits", "channels", "order"), [(16, 1, "<"), (16, 1, ">"), (8, 2, "<"), (16, 2, ">")])
+def test_white_at_zero_is_turned_round_for_every_depth(bits: int, channels: int, order: str) -> None:
+    samples = noise(HEIGHT, WIDTH, channels, bits=bits)
+    fields = fields_of(channels, bits, photometric=0)
+    fields |= {EXTRA: (STRAIGHT,)} if channels == 2 else {}
+    got = decode.decode(tiff_file([samples.astype(f"{order}u{bits // 8}").tobytes()], fields, order=order))
+    assert np.array_equal(got.pixels, 2**bits - 1 - samples[..., :1])
+    assert channels == 1 or np.array_equal(got.alpha, samples[..., 1])
+
+
+def test_a_table_of_colours_that_has_eight_bits_only_is_not_taken_for_black() -> None:
+    table = noise(3, 256, 1)[..., 0]  # as libtiff knows it: all red, all green, all blue
+    indices = noise(HEIGHT, WIDTH, 1)
+    got = decode.decode(
+        tiff_file([indices.tobytes()], {**fields_of(1, 8, photometric=3), 320: tuple(table.ravel().tolist())})
+    )
+    assert np.array_equal(got.pixels, table[:, indices[..., 0]].transpose(1, 2, 0))
+
+
+def test_a_compression_that_is_not_known_is_told_by_its_name() -> None:
+    fields = {**fields_of(3, 8, photometric=2), 259: (50001,)}
+    with pytest.raises(InputError, match="its compression, WebP, cannot be undone here") as refused:
+        decode.decode(tiff_file([bytes(200)], fields))
+    assert refused.value.hint is not None
+    assert "tiffcp" in refused.value.hint
+
+
+def test_coarser_colours_without_compression_are_refused_and_not_called_cut_off() -> None:
+    units = bytes(6 * (HEIGHT // 2) * (WIDTH + 1) // 2)  # four of brightness and two of colour
+    with pytest.raises(InputError, match="this kind of TIFF is not supported"):
+        decode.decode(tiff_file([units], {**fields_of(3, 8, photometric=6), 530: (2, 2)}))

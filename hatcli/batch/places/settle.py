@@ -10,7 +10,7 @@ from hatcli.batch.batch import Batch
 from hatcli.batch.decoder import Decoder
 from hatcli.batch.inputs import STREAM, Found, InputFile
 from hatcli.batch.journal import Journal, digest_of
-from hatcli.batch.naming import Naming, check_ending
+from hatcli.batch.naming import Naming, check_agreed, check_ending
 from hatcli.batch.places import address, web
 from hatcli.batch.places.address import Address
 from hatcli.batch.places.journal import StoreJournal, root_of
@@ -150,6 +150,8 @@ def _check_named(target: Target, plan: Plan) -> None:
     assert target.named is not None, "a result that was named"
     if plan.format is None:
         check_ending(Path(target.named))
+    else:
+        check_agreed(Path(target.named), plan.format)
     result = target.job(InputFile(None, Path(target.named)), "").result
     if isinstance(result, Stored):
         result = Stored(result.holder, result.key, target.place.head(result.key) if target.place else None)

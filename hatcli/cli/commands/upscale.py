@@ -100,7 +100,7 @@ def upscale(
             batch = settle(
                 found, files.output, naming, plan, networks, upscaler, seeing, shard=shard, named=files.named
             )
-        tell_found(batch.found, console)
+        tell_found(batch.found, console, idle=[*film.idle(found, files), *content.idle(found, files)])
         lines: list[View] = [JsonLines()] if course.as_json else []
         if remote.server:
             batch = remote.on_server(batch)
@@ -142,9 +142,9 @@ def run(batch: Batch, views: list[View], context: typer.Context) -> int:
     return show_run(batch, views, run_on(batch.devices, batch, context.meta[ARGUMENTS]))
 
 
-def tell_found(found: Found, console: Console) -> None:
-    """What the search for inputs has to say."""
-    for remark in found.remarks:
+def tell_found(found: Found, console: Console, *, idle: list[str]) -> None:
+    """What the search for inputs has to say, and which options mean nothing for them."""
+    for remark in (*idle, *found.remarks):
         console.say(f"note: {show(remark)}")
     for detail in found.details:
         console.detail(show(detail))

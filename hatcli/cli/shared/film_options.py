@@ -110,6 +110,18 @@ class Film:
                     hint="enlarge it without --ray and --server",
                 )
 
+    def idle(self, found: Found, files: Files) -> list[str]:
+        """What to say of options for films where no file is one, nor the result."""
+        from hatcli.video.film import is_film
+
+        if files.has_urls() or is_film(Path(files.output or "")):
+            return []
+        if any(file.path is None or is_film(file.path) for file in found.files):
+            return []
+        given = {"--codec": self.codec, "--crf": self.crf, "--pixel-format": self.pixel_format}
+        given |= {"--deinterlace": self.deinterlace, "--start": self.start, "--duration": self.duration}
+        return [f"{name} is for films, and there is none" for name, value in given.items() if value]
+
     def suffix(self, given: str) -> str:
         """What is added to a result's stem."""
         return given if self.preview is None else f"{given}_preview"

@@ -176,6 +176,16 @@ class Content:
             raise UsageError(f"there is no --raw-profile {self.raw_profile}", hint=f"use {known}")
         return DecodeOptions(raw_profile=profile, pages=pages_of(self.pages))
 
+    def idle(self, found: Found, files: Files) -> list[str]:
+        """What to say of `--pages` where no file has any."""
+        from hatcli.image.decode import sniff
+
+        if files.has_urls() or self.pages.lower() == "first":
+            return []
+        if any(file.path is None or sniff(file.path) == "TIFF" for file in found.files):
+            return []
+        return ["--pages is for TIFFs, and there is none"]
+
     def max_pixels(self) -> int:
         """The largest input that is opened."""
         from hatcli.image.decode import DEFAULT_MAX_PIXELS

@@ -16,6 +16,7 @@ from hatcli.image.formats import DamageError
 from hatcli.image.light import Light, of_codes
 
 _SRGB_GAMMA = 45455  # as PNG writes it
+_TEXTS = ("Title", "Author", "Description", "Copyright", "Comment", "Disclaimer", "parameters")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class PngReader(PillowReader):
         )
 
     def remarks(self, *, has_profile: bool) -> list[str]:
-        return [*self.gated.notes, *self._unkept_colors(has_profile=has_profile)]
+        return [*self.gated.notes, *self._unkept_colors(has_profile=has_profile), *self._unkept_texts()]
 
     def beside(self) -> Beside:
         codes, beside = self._codes(), super().beside()
@@ -70,6 +71,11 @@ class PngReader(PillowReader):
         """What cICP says, which comes before every other description of colours."""
         codes = png.find(self.data, b"cICP", before=b"IDAT")
         return codes if codes is not None and len(codes) == 4 else None
+
+    def _unkept_texts(self) -> list[str]:
+        """What people write about a picture in chunks of PNG's own, which no other format has."""
+        found = [name for name in _TEXTS if str(self.image.info.get(name, "")).strip()]
+        return [f"its text is not kept: {', '.join(found)}"] if found else []
 
     def _unkept_colors(self, *, has_profile: bool) -> list[str]:
         if self._codes() is not None:

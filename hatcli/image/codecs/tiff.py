@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from hatcli.errors import InputError
 from hatcli.image import exif, ifd, metadata, opening, samples
 from hatcli.image.codecs import tiff_page, tiff_samples
 from hatcli.image.codecs.reader import Beside, PillowReader, Shape
@@ -23,12 +22,7 @@ class TiffReader(PillowReader):
     def unpack(self) -> samples.Unpacked:
         """The samples; Pillow turns upright what it reads, the others are left as they lie."""
         if self.page is None or self.layout is Layout.PILLOW:
-            unpacked = super().unpack()
-            if unpacked.pixels.dtype != np.uint16 or unpacked.pixels.shape[2] != 1:
-                return unpacked
-            if self.page is None:
-                raise ValueError("no TIFF header")
-            return tiff_samples.settled_gray(unpacked, self.page)
+            return super().unpack()
         return tiff_samples.unpack(self.page, self.information().get("icc_profile"))
 
     def beside(self) -> Beside:
@@ -58,7 +52,7 @@ class TiffReader(PillowReader):
         shape = replace(super().shape(), width=width, height=height)
         if self.page is None or self.layout is Layout.PILLOW:
             return shape
-        channels, bits = (1 if self.page.colors == 1 else 3), (8 if self.is_converted or self.page.kind[0] == 8 else 16)
+        channels, bits = (1 if self.page.colors == 1 else 3), (8 if self.is_converted or self.page.is_narrow else 16)
         return replace(shape, channels=channels, bits=bits, alpha=self.page.alpha is not None)
 
     @property
@@ -85,7 +79,7 @@ def opened(data: bytes, format: str, *, name: str, max_pixels: int, page_number:
     """The reader of a page of a TIFF, counted from 1.
 
     Raises:
-        InputError: it is larger than `max_pixels`, a camera raw file, or has no such page.
+        InputError: it is larger than `max_pixels`, a camera raw file, or has no such page or a compression not known.
     """
     whole = data
     if page_number > 1:
@@ -95,6 +89,10 @@ def opened(data: bytes, format: str, *, name: str, max_pixels: int, page_number:
     except ValueError:  # Pillow will say what is wrong
         image = opening.open_image(data, format, name=name, max_pixels=max_pixels)
         return TiffReader(data, format, image, None, Layout.PILLOW, whole)
-    known = page.as_gray() if page.layout() is Layout.BYTES else page.data
-    image = opening.open_image(known, format, name=name, max_pixels=max_pixels)
+    if page.unknown_compression is not None:
+        reason = f"its compression, {page.unknown_compression}, cannot be undone here"
+        raise InputError(f"cannot read {name}: {reason}", hint="write it without, as: tiffcp -c none OLD NEW")
+    if page.is_cut_into_units:
+        raise NotImplementedError("YCbCr of another resolution, uncompressed")
+    image = opening.open_image(page.for_pillow(), format, name=name, max_pixels=max_pixels)
     return TiffReader(page.data, format, image, page, page.layout(), whole)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,10 @@ def unpack(page: Page, icc: bytes | None) -> samples.Unpacked:
     array = _rgb(page) if page.layout() is Layout.RGB else _stored(page)
     colors, alpha = array[..., : page.colors], None if page.alpha is None else array[..., page.alpha]
     notes: tuple[str, ...] = ()
-    if array.dtype not in (np.uint8, np.uint16):
+    if array.dtype in (np.int8, np.int16):
+        colors, notes = _from_signed(colors)
+        alpha = None if alpha is None else _from_signed(alpha)[0]
+    elif array.dtype not in (np.uint8, np.uint16):
         colors, notes = samples.sixteen_bits(colors)
         alpha = None if alpha is None else samples.sixteen_bits(alpha)[0]
     if page.numbers(tiff_page.PHOTOMETRIC)[:1] == (tiff_page.WHITE_IS_ZERO,):
@@ -46,15 +48,12 @@ def unpack(page: Page, icc: bytes | None) -> samples.Unpacked:
     return samples.unmultiplied(unpacked) if page.is_multiplied else unpacked
 
 
-def settled_gray(unpacked: samples.Unpacked, page: Page) -> samples.Unpacked:
-    """Gray samples of more than 8 bits with black at zero and white at 65535, which Pillow leaves as they lie."""
-    bits = max(page.numbers(tiff_page.BITS, 16))
-    pixels = unpacked.pixels
-    if 8 < bits < 16:
-        pixels = samples.widened(pixels, peak=2**bits - 1)
-    if bits <= 16 and page.numbers(tiff_page.PHOTOMETRIC)[:1] == (tiff_page.WHITE_IS_ZERO,):
-        pixels = 65535 - pixels
-    return replace(unpacked, pixels=pixels)
+def _from_signed(values: NDArray[Any]) -> tuple[NDArray[np.uint16], tuple[str, ...]]:
+    """Signed integers of 8 or 16 bits as 16 bits, white at their highest where none is below zero."""
+    peak = np.iinfo(values.dtype).max
+    if values.min() < 0:
+        return samples.sixteen_bits(values.astype(np.int32))
+    return samples.widened(values.astype(np.uint16), peak=peak), (f"signed samples were read with white at {peak}",)
 
 
 def _from_inks(inks: Samples, icc: bytes | None) -> tuple[Samples, str]:
@@ -73,10 +72,18 @@ def _rgb(page: Page) -> NDArray[np.uint16]:
 
 
 def _stored(page: Page) -> NDArray[Any]:
-    """The samples as they are stored, integers or floating point `[H, W, C]`, not turned."""
+    """The samples as they are stored, integers or floating point `[H, W, C]`, not turned.
+
+    Those of other than whole bytes lie over the full range of 8 or 16 bits.
+    """
     if not page.is_split:
-        return _run(page, channels=page.channels, part=None)
-    return np.concatenate([_run(page, channels=1, part=part) for part in range(page.channels)], axis=2)
+        array = _run(page, channels=page.channels, part=None)
+    else:
+        array = np.concatenate([_run(page, channels=1, part=part) for part in range(page.channels)], axis=2)
+    bits = page.kind[0]
+    if bits < 8:
+        return samples.rescaled(array, peak=2**bits - 1)
+    return samples.widened(array, peak=2**bits - 1) if 8 < bits < 16 else array
 
 
 def _run(page: Page, *, channels: int, part: int | None) -> NDArray[Any]:
@@ -87,14 +94,18 @@ def _run(page: Page, *, channels: int, part: int | None) -> NDArray[Any]:
     if width < 1 or across < 1:
         raise DamageError("its table of strips is damaged")
     span = -(-width // across) * across
-    packed = _bytes(page, width=span, tile=across, pixel=channels * bits // 8, part=part)
-    code = ("u" if kind == tiff_page.UNSIGNED else "f") + str(bits // 8)
-    rows = packed.reshape(packed.shape[0], span // across, across * channels * bits // 8)
+    length = -(-across * channels * bits // 8)  # of its bytes
+    packed = _bytes(page, width=span // across * length, tile=length, part=part)
+    rows = packed.reshape(packed.shape[0], span // across, length)
+    if bits < 8 or 8 < bits < 16:
+        values = _unpacked(rows.reshape(-1, length), bits=bits, count=across * channels)
+        return values.reshape(packed.shape[0], span, channels)[:, :width]
+    code = {tiff_page.UNSIGNED: "u", tiff_page.SIGNED: "i", tiff_page.FLOATING: "f"}[kind] + str(bits // 8)
     predictor = page.numbers(tiff_page.PREDICTOR, 1)[0]
     if predictor == _FLOATING_DIFFERENCES:  # bytes of one weight lie together, the highest first
         summed = np.cumsum(rows.reshape(*rows.shape[:2], -1, channels), axis=2, dtype=np.uint8)
         planes = summed.reshape(*rows.shape[:2], bits // 8, -1)
-        values: NDArray[Any] = np.ascontiguousarray(planes.swapaxes(2, 3)).view(">" + code)
+        values = np.ascontiguousarray(planes.swapaxes(2, 3)).view(">" + code)
     else:
         values = rows.view(page.order + code)
     values = values.astype(code).reshape(*rows.shape[:2], across, channels)
@@ -103,22 +114,31 @@ def _run(page: Page, *, channels: int, part: int | None) -> NDArray[Any]:
     return values.reshape(packed.shape[0], span, channels)[:, :width]
 
 
-def _bytes(page: Page, *, width: int, tile: int, pixel: int, part: int | None) -> NDArray[np.uint8]:
-    """The bytes of rows of `width` pixels, `pixel` bytes each, unpacked `[H, width * pixel]`.
+def _unpacked(rows: NDArray[np.uint8], *, bits: int, count: int) -> NDArray[Any]:
+    """So many samples of each row of bytes, the highest bit first, as 8 or 16 bits `[N, count]`."""
+    values = np.empty((len(rows), count), np.uint8 if bits < 8 else np.uint16)
+    weights = (1 << np.arange(bits)[::-1]).astype(values.dtype)
+    for at, row in enumerate(rows):  # at once they would take eight times the memory
+        values[at] = np.unpackbits(row, count=count * bits).reshape(count, bits) @ weights
+    return values
+
+
+def _bytes(page: Page, *, width: int, tile: int, part: int | None) -> NDArray[np.uint8]:
+    """The bytes of rows, unpacked `[H, width]`; `tile` is how many of them lie in a row of a tile.
 
     The file's own strips under a new directory: gray of 8 bits, a sample for each byte, no predictor. So every
     compression that Pillow has is undone exactly, whatever the samples are.
     """
     fields = [ifd.numbers(tag, ifd.SHORT, number, order=page.order) for tag, number in _ONE_BYTE.items()]
-    fields.append(ifd.numbers(tiff_page.WIDTH, ifd.LONG, width * pixel, order=page.order))
+    fields.append(ifd.numbers(tiff_page.WIDTH, ifd.LONG, width, order=page.order))
     if tiff_page.TILE_WIDTH in page.entries:
-        fields.append(ifd.numbers(tiff_page.TILE_WIDTH, ifd.LONG, tile * pixel, order=page.order))
+        fields.append(ifd.numbers(tiff_page.TILE_WIDTH, ifd.LONG, tile, order=page.order))
     for tag, entry in page.entries.items():
         if tag in _PLACES and part is not None:
             size, count = len(entry.value) // page.channels, entry.count // page.channels
             fields.append(ifd.Entry(tag, entry.kind, count, entry.value[part * size : (part + 1) * size]))
         elif tag in _PLACES or tag in _STORAGE:
             fields.append(entry)
-    with opening.pillow_limit(width * pixel * page.numbers(tiff_page.HEIGHT, 0)[0]):
+    with opening.pillow_limit(width * page.numbers(tiff_page.HEIGHT, 0)[0]):
         image = Image.open(io.BytesIO(page.with_directory(fields)), formats=["TIFF"])
         return np.array(image, np.uint8)
