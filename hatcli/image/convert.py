@@ -82,6 +82,7 @@ def from_pil(image: Image.Image) -> Picture:
         dpi=dpi[::-1] if dpi is not None and (turn in _ON_ITS_SIDE or said in _ON_ITS_SIDE) else dpi,
         format="JPEG" if traces is not None else image.format or "PNG",
         jpeg_quality=traces,
+        texts=metadata.find_texts(image),
         notes=unpacked.notes,
     )
 

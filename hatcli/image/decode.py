@@ -235,6 +235,7 @@ def _assemble(reader: Reader, unpacked: samples.Unpacked, beside: Beside, *, fra
         format=reader.format,
         jpeg_quality=reader.quality,
         light=light,
+        texts=beside.texts,
         notes=(
             *_frame_notes(reader, frames, page),
             *([] if light is None or light.is_scene else [hdr_note(light)]),

@@ -21,6 +21,8 @@ from hatcli.image.writers import WRITERS
 
 STREAMED = tuple(name for name, writer in WRITERS.items() if writer.write_rows is not None)  # rows as they come
 
+_WRITTEN_BY_PEOPLE = ("Title", "Author", "Description", "Copyright", "Comment", "Disclaimer", "parameters")
+
 
 def format_for(name: str | Path) -> str | None:
     """The format to write by a path, a suffix or a format's name: `WEBP` for `a.webp`, `.webp`, `webp`; or None."""
@@ -169,6 +171,7 @@ def write_rows_into(
         blocks = tone.shown_blocks(blocks, like.light, colors=like.pixels.shape[2])
         like = replace(like, light=None)
     like, lost = carried(like, width=width, height=height, options=options)
+    lost += _lost_texts(like, format)
     channels = like.pixels.shape[2] + alpha
     with saving.explained(format):
         write_rows(file, Rows(saving.passed_on(blocks), like, width, height, channels), options)
@@ -185,6 +188,12 @@ def encode(picture: Picture, *, format: str, options: EncodeOptions | None = Non
     file = io.BytesIO()
     write_into(file, picture, format=format, options=options)
     return file.getvalue()
+
+
+def _lost_texts(picture: Picture, format: str) -> list[str]:
+    """What to say where a format other than PNG has no room for what people wrote."""
+    names = [name for name, value in picture.texts if name in _WRITTEN_BY_PEOPLE and value.strip()]
+    return [f"PNG's texts are left out: {', '.join(names)}"] if names and format != "PNG" else []
 
 
 def _exists(path: Path) -> bool:
@@ -220,6 +229,7 @@ def _encode_into(file: BinaryIO, picture: Picture, format: str, options: EncodeO
     )
     picture = picture if format == "EXR" else tone.shown_picture(picture)
     picture, lost = carried(picture, width=picture.width, height=picture.height, options=options)
+    lost += _lost_texts(picture, format)
     writer, title = WRITERS[format], formats.title(format)
     if picture.icc is not None and not writer.holds_metadata:
         lost.append(f"{title} holds no colour profile: it is left out")
@@ -239,4 +249,5 @@ def carried(picture: Picture, *, width: int, height: int, options: EncodeOptions
     if options.dpi is not None:
         picture = replace(picture, dpi=(options.dpi, options.dpi))
     block, packet, lost = metadata.for_output(picture, width=width, height=height, strip=options.strip_metadata)
-    return replace(picture, exif=block, xmp=packet), lost
+    texts = () if options.strip_metadata else picture.texts
+    return replace(picture, exif=block, xmp=packet, texts=texts), lost

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from PIL import Image
+
 from hatcli.image import exif
 from hatcli.image.picture import Picture
 
@@ -14,7 +16,9 @@ _LEAST_DPI, _MOST_DPI = 0.1, 400_000.0  # what EXIF, PNG and TIFF can all write 
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([0-9])")
 _XMP_THUMBNAILS = (b"<xmp:Thumbnails", b"</xmp:Thumbnails>")
 _XMP_EXTENDED = re.compile(rb"xmpNote:HasExtendedXMP\s*=\s*(?:\"[^\"<]{0,99}\"|'[^'<]{0,99}')")
-_RAW_PROFILE = "Raw profile type exif"
+_RAW_PROFILES = "Raw profile type "
+_RAW_PROFILE = f"{_RAW_PROFILES}exif"
+_XMP_TEXT = "XML:com.adobe.xmp"
 
 
 def find_exif(info: Mapping[str, Any]) -> bytes | None:
@@ -33,7 +37,7 @@ def find_exif(info: Mapping[str, Any]) -> bytes | None:
 
 def find_xmp(info: Mapping[str, Any]) -> bytes | None:
     """The XMP packet among what Pillow found."""
-    for key in ("xmp", "XML:com.adobe.xmp"):
+    for key in ("xmp", _XMP_TEXT):
         found = info.get(key)
         if isinstance(found, str):
             found = found.encode("utf-8", "surrogateescape")
@@ -49,6 +53,16 @@ def find_orientation(exif_block: bytes | None, xmp: bytes | None) -> int:
         match = _XMP_ORIENTATION.search(xmp)
         said = int(match[1]) if match else None
     return said if said is not None and 1 <= said <= 8 else 1
+
+
+def find_texts(image: Image.Image) -> tuple[tuple[str, str], ...]:
+    """The texts of a PNG that Pillow has loaded, but for those that are EXIF, XMP or others' metadata in disguise."""
+    found: dict[str, str] = getattr(image, "text", {})
+    return tuple(
+        (str(name), str(value))
+        for name, value in found.items()
+        if name != _XMP_TEXT and not name.startswith(_RAW_PROFILES)
+    )
 
 
 def plausible_dpi(dpi: Any) -> tuple[float, float] | None:

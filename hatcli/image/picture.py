@@ -33,6 +33,7 @@ class Picture:
         format: the container it was decoded from: PNG, JPEG, WEBP, TIFF, AVIF, BMP, GIF, ...
         jpeg_quality: of a JPEG as it was read, 1 to 100, told by its tables; None for anything else.
         light: what the samples mean where that is high dynamic range or a scene's linear light; None: as `icc` says.
+        texts: what people and programs wrote about it beside all that, names and values, as PNG holds them.
         notes: one sentence each for everything the reader had to decide, such as `first of 12 frames`.
     """
 
@@ -46,6 +47,7 @@ class Picture:
     notes: tuple[str, ...] = ()
     jpeg_quality: int | None = None
     light: Light | None = None
+    texts: tuple[tuple[str, str], ...] = ()
 
     @property
     def height(self) -> int:

@@ -607,14 +607,15 @@ def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("later", [False, True])
-def test_what_people_wrote_into_a_png_is_told_to_be_lost(later: bool) -> None:
+def test_what_people_wrote_into_a_png_is_kept(later: bool) -> None:
     data = saved(noise(5, 7, 3), "PNG")
     text = (
         png.chunk(b"tEXt", b"Author\0Me") + png.chunk(b"tEXt", b"date:create\x002024") + png.chunk(b"tEXt", b"Title\0")
     )
     at = len(data) - 12 if later else 33  # in front of IEND, or behind IHDR
-    assert decode.decode(data[:at] + text + data[at:]).notes == ("its text is not kept: Author",)
-    assert decode.decode(data).notes == ()
+    picture = decode.decode(data[:at] + text + data[at:])
+    assert picture.texts == (("Author", "Me"), ("date:create", "2024"), ("Title", ""))
+    assert picture.notes == decode.decode(data).notes == decode.decode(data).texts == ()
 
 
 @pytest.mark.parametrize("said", [0, 1])

@@ -230,6 +230,24 @@ def test_notes_name_what_will_be_lost() -> None:
     assert notes("GIF", gray=True) == ""
 
 
+def test_what_people_wrote_into_a_png_goes_into_pngs_alone() -> None:
+    texts = (("Title", "Grüße"), ("Description", "日本"), ("parameters", "steps " * 500), ("date:create", "2024"))
+    made = replace(picture(), texts=texts)
+
+    def notes(format: str, **options: bool) -> list[str]:
+        return encode.write_into(io.BytesIO(), made, format=format, options=EncodeOptions(**options))
+
+    with Image.open(io.BytesIO(encode.encode(made, format="PNG"))) as opened:
+        assert opened.text == dict(texts)  # type: ignore[attr-defined]
+    assert notes("PNG") == []
+    for format in ("TIFF", "WEBP"):
+        assert notes(format) == ["PNG's texts are left out: Title, Description, parameters"]
+        assert notes(format, strip_metadata=True) == []
+    bare = encode.encode(made, format="PNG", options=EncodeOptions(strip_metadata=True))
+    with Image.open(io.BytesIO(bare)) as opened:
+        assert opened.text == {}  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("format", "options"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,17 @@ def test_a_png_is_sound_and_keeps_every_sample(
     encode.write(made, path, options=EncodeOptions(compression=compression), overwrite=False)
     check_png(path)
     assert np.array_equal(vips_samples(path, tmp_path), stacked(made))
+
+
+def test_a_png_with_texts_is_sound_and_others_read_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    texts = (("Title", "Grüße"), ("Description", "日本"), ("Comment", "long " * 900))
+    encode.write(replace(picture(), texts=texts), path, overwrite=False)
+    check_png(path)
+    tags = exiftool_tags(path)
+    assert [next(value for name, value in tags.items() if name.endswith(key)) for key, _ in texts] == [
+        value.strip() for _, value in texts
+    ]
 
 
 @pytest.mark.parametrize(("bits", "gray", "alpha"), KINDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hatcli.image.formats import DamageError
@@ -15,6 +15,7 @@ GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 DEPTHS = {GRAY: {1, 2, 4, 8, 16}, RGB: {8, 16}, PALETTE: {1, 2, 4, 8}, GRAY_ALPHA: {8, 16}, RGB_ALPHA: {8, 16}}
 METRE_IN_INCHES = 1 / 0.0254
 XMP_KEYWORD = b"XML:com.adobe.xmp"
+LONGEST_KEYWORD, LONG_TEXT = 79, 1024
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 _WRONG_CHECKSUM = "it is damaged (a checksum is wrong)"
 
@@ -178,8 +179,9 @@ def metadata_chunks(
     xmp: bytes | None,
     dpi: tuple[float, float] | None,
     light: Light | None = None,
+    texts: Sequence[tuple[str, str]] = (),
 ) -> bytes:
-    """The chunks between IHDR and the pixels that carry a profile, what samples mean, resolution, EXIF and XMP."""
+    """The chunks between IHDR and the pixels that carry a profile, what samples mean, resolution, EXIF, XMP, texts."""
     parts = []
     if light is not None and not light.is_scene:
         parts.append(chunk(b"cICP", bytes((light.primaries, light.transfer, 0, 1))))  # RGB itself, full range
@@ -192,4 +194,16 @@ def metadata_chunks(
         parts.append(chunk(b"eXIf", exif))
     if xmp is not None:
         parts.append(chunk(b"iTXt", XMP_KEYWORD + b"\0\0\0\0\0" + xmp))
-    return b"".join(parts)
+    return b"".join([*parts, *(_text_chunk(*text) for text in texts)])
+
+
+def _text_chunk(name: str, value: str) -> bytes:
+    """A name, which PNG wants in Latin-1, and its text; long ones are compressed."""
+    keyword = name.encode("latin-1", "replace")[:LONGEST_KEYWORD] + b"\0"
+    try:
+        plain = value.encode("latin-1")
+    except UnicodeEncodeError:
+        return chunk(b"iTXt", keyword + b"\1\0\0\0" + zlib.compress(value.encode("utf-8", "replace"), 9))
+    if len(plain) < LONG_TEXT:
+        return chunk(b"tEXt", keyword + plain)
+    return chunk(b"zTXt", keyword + b"\0" + zlib.compress(plain, 9))

@@ -16,7 +16,6 @@ from hatcli.image.formats import DamageError
 from hatcli.image.light import Light, of_codes
 
 _SRGB_GAMMA = 45455  # as PNG writes it
-_TEXTS = ("Title", "Author", "Description", "Copyright", "Comment", "Disclaimer", "parameters")
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,10 @@ class PngReader(PillowReader):
         )
 
     def remarks(self, *, has_profile: bool) -> list[str]:
-        return [*self.gated.notes, *self._unkept_colors(has_profile=has_profile), *self._unkept_texts()]
+        return [*self.gated.notes, *self._unkept_colors(has_profile=has_profile)]
 
     def beside(self) -> Beside:
-        codes, beside = self._codes(), super().beside()
+        codes, beside = self._codes(), replace(super().beside(), texts=metadata.find_texts(self.image))
         if beside.icc or codes is None or self.gated.header.color in (png.GRAY, png.GRAY_ALPHA):
             return beside
         return replace(beside, icc=profiles.of_codes(codes[0], codes[1]))
@@ -71,11 +70,6 @@ class PngReader(PillowReader):
         """What cICP says, which comes before every other description of colours."""
         codes = png.find(self.data, b"cICP", before=b"IDAT")
         return codes if codes is not None and len(codes) == 4 else None
-
-    def _unkept_texts(self) -> list[str]:
-        """What people write about a picture in chunks of PNG's own, which no other format has."""
-        found = [name for name in _TEXTS if str(self.image.info.get(name, "")).strip()]
-        return [f"its text is not kept: {', '.join(found)}"] if found else []
 
     def _unkept_colors(self, *, has_profile: bool) -> list[str]:
         if self._codes() is not None:

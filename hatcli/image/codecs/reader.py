@@ -21,6 +21,7 @@ class Beside:
         exif: the block, not yet made true for the upright picture; None, too, if `is_exif_damaged`.
         dpi: pixels an inch as the container itself says them.
         turn: how the samples must still be turned, as EXIF's orientation 1 to 8.
+        texts: see `Picture`.
     """
 
     icc: bytes | None
@@ -29,6 +30,7 @@ class Beside:
     dpi: tuple[float, float] | None
     turn: int
     is_exif_damaged: bool = False
+    texts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
