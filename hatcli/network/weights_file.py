@@ -134,8 +134,11 @@ def check_sums(path: Path) -> None:
     Raises:
         zipfile.BadZipFile: one is wrong.
     """
-    if not zipfile.is_zipfile(path):  # as before PyTorch 1.6
-        return
+    if not zipfile.is_zipfile(path):
+        with open(path, "rb") as file:
+            if file.read(4) == b"PK\x03\x04":
+                raise zipfile.BadZipFile("it ends too early")
+        return  # as before PyTorch 1.6
     with zipfile.ZipFile(path) as archive:
         if (damaged := archive.testzip()) is not None:
             raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
