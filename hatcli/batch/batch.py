@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from hatcli.atomic import sweep
@@ -86,7 +87,7 @@ def settle(
     everything = plan_jobs(found, output, naming, plan, upscaler, look=decoder.look)
     jobs = [job for job in everything if shard.is_whole or shard.holds(job.source.relative)]
     journals = journals_of(jobs, upscaler, plan, opened, shard)
-    checks.refuse_existing(jobs, plan, journals)
+    checks.refuse_existing(jobs, plan, journals, is_alike=partial(_is_alike, plan, upscaler, decoder.look))
     return Batch(
         jobs,
         found,
@@ -99,6 +100,19 @@ def settle(
         pictures=Counter(job.root for job in everything if job.source.path is not None),
         inputs=digest_of([os.path.abspath(name) for name in named]),  # noqa: PTH100  (patterns and - too)
     )
+
+
+def _is_alike(plan: Plan, upscaler: Upscaler, look: LookAt, job: Job) -> bool:
+    """Whether what has the name of a job's result is a picture of the result's size, as far as that is known here."""
+    if plan.asked is not None or plan.has_film(job):
+        return True
+    try:
+        if job.output is None or job.source.path is None:
+            return False
+        there, size = look(job.output), decide(look(job.source.path), job, plan, upscaler).size
+    except (HatError, OSError):
+        return False
+    return (there.width, there.height) == (size.width, size.height)
 
 
 def wanted_factors(target: Target, found: Found, look: LookAt) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -148,28 +149,39 @@ def existing_above(folder: Path) -> Path:
     raise OutputError(f"there is no place {folder.anchor or folder}", hint="choose another place with -o")
 
 
-def refuse_existing(jobs: list[Job], plan: Plan, journals: dict[Path, Journal]) -> None:
+def refuse_existing(
+    jobs: list[Job],
+    plan: Plan,
+    journals: dict[Path, Journal],
+    *,
+    is_alike: Callable[[Job], bool] = lambda job: True,
+) -> None:
     """Stop, before any work, at outputs that may neither be replaced nor passed over.
 
     Those are: what no journal knows, what was changed since it was made and would be made otherwise now, and whatever
-    is no plain file.
+    is no plain file. What may be a result whose line was lost is made again, and refused if it is another: see `Claim`.
+
+    Args:
+        is_alike: whether what has the name of a job's result looks like one, as far as a glance can tell.
 
     Raises:
         UsageError: naming the first of them.
         OutputError: naming a link, a device or a folder.
     """
-    existing = _existing(jobs, plan, journals)
+    existing = _existing(jobs, plan, journals, is_alike)
     if existing:
         for journal in journals.values():  # another run may have made them a moment ago
             journal.look_again()
-        existing = _existing([job for job, _ in existing], plan, journals)
+        existing = _existing([job for job, _ in existing], plan, journals, is_alike)
     if existing:
         more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
         job, why = existing[0]
         raise UsageError(f"{job.output} {why}{more}", hint="add --overwrite or --skip-existing")
 
 
-def _existing(jobs: list[Job], plan: Plan, journals: dict[Path, Journal]) -> list[tuple[Job, str]]:
+def _existing(
+    jobs: list[Job], plan: Plan, journals: dict[Path, Journal], is_alike: Callable[[Job], bool]
+) -> list[tuple[Job, str]]:
     """Jobs whose results' names are taken, and by what."""
     existing: list[tuple[Job, str]] = []
     for job in jobs:
@@ -181,7 +193,8 @@ def _existing(jobs: list[Job], plan: Plan, journals: dict[Path, Journal]) -> lis
             continue
         journal = journals.get(job.root) if job.root is not None else None
         if journal is None or not journal.knows(job.output):
-            existing.append((job, "exists already"))
+            if journal is None or not journal.may_have_lost(job.output) or not is_alike(job):
+                existing.append((job, "exists already"))
         elif not journal.has_made(job.output):
             existing.append((job, "was changed since hat made it"))
     return existing

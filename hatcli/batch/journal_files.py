@@ -130,7 +130,8 @@ class JournalFile:
     def close(self) -> None:
         """Let go of file and folder."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what a full disk did not take was told when it was written
+                self._file.close()
             self._file = None
         self.folder.close()
 

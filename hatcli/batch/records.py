@@ -48,6 +48,7 @@ class Records:
         self._expected: dict[str, Expectation] = {}
         self._begun: dict[str, dict[str, Any]] = {}
         self._runs: set[str] = set()
+        self._is_there = False
         self._read()
 
     def look_again(self) -> None:
@@ -57,8 +58,12 @@ class Records:
     def _read(self) -> None:
         for kept in (self._lines, self._earlier, self._unmade, self._expected, self._begun):
             kept.clear()
+        self._is_there = self._has_file()
         for line in self._read_lines():
             self._take(line)
+
+    def _has_file(self) -> bool:
+        return os.path.lexists(self.path)
 
     def _read_lines(self) -> Iterator[str]:
         return lines_in(self._root)
@@ -88,6 +93,10 @@ class Records:
             self._expected[key] = meant
         for key in _names(fields.get("gone")):
             self._expected.pop(key, None)
+
+    def may_have_lost(self, output: Where) -> bool:
+        """Whether a result of this name may have had a line: runs have written here, and none says that it made it."""
+        return self._is_there and not self.knows(output)
 
     def knows(self, output: Where) -> bool:
         """Whether a run has made, or was about to make, a result of this name."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,13 +12,13 @@ from typing import BinaryIO
 from hatcli.atomic import replacing, write_error
 from hatcli.batch import dividing
 from hatcli.batch.bounded_queue import BoundedQueue
+from hatcli.batch.claims import Claim
 from hatcli.batch.enlarged import Enlarged, PictureFrames, PicturePages, WholePicture
 from hatcli.batch.journal import Journal
 from hatcli.batch.places.journal import StoreJournal
 from hatcli.batch.places.objects import Stored
 from hatcli.batch.places.store import StorePlace
 from hatcli.batch.stamps import stamp_open
-from hatcli.errors import UsageError
 from hatcli.folder import Folder
 from hatcli.image import animation, encode, pages
 from hatcli.image.options import EncodeOptions
@@ -49,16 +48,14 @@ def write(result: Enlarged, *, options: EncodeOptions, overwrite: bool, journal:
     if output is None:
         return _to_stdout(result, options)
 
-    def may_replace() -> bool:
-        return overwrite or (journal is not None and journal.has_made(output))
-
-    if os.path.lexists(output) and not may_replace():
-        raise UsageError(f"{output} is there already", hint="add --overwrite to replace it")
-    with folder_of(output, journal) as folder, replacing(output, replace=may_replace, folder=folder) as file:
+    claim = Claim(output, journal, overwrite)
+    claim.check_early()
+    with folder_of(output, journal) as folder, replacing(output, replace=claim.may_replace, folder=folder) as file:
         lost = _encode(result, file, options)
         if journal is not None and source is not None:
             file.flush()
             made = stamp_open(file)
+            lost = [*lost, *claim.check(made)]
             journal.record(output, source, origin=provenance.origin, made=made, made_by=provenance.made_by)
     return lost
 

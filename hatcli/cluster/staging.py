@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from hatcli import atomic
+from hatcli.batch.claims import Claim
 from hatcli.batch.journal import Journal
 from hatcli.batch.outcomes import Outcome
 from hatcli.batch.plan import Job, Plan
@@ -20,7 +22,7 @@ from hatcli.batch.reading import Stamp
 from hatcli.batch.stamps import Where
 from hatcli.cluster.messages import Ended, Staged, Task
 from hatcli.cluster.sending import task_of
-from hatcli.errors import HatError, OutputError, UsageError
+from hatcli.errors import HatError, OutputError
 from hatcli.folder import Folder, FolderGoneError
 
 
@@ -143,10 +145,11 @@ class Committer:
                 yield number, outcome_of(job, told)
                 continue
             try:
-                if self._note(job, told.staged):
-                    noted.append((number, job, told, told.staged))
-                else:
+                remarks = self._note(job, told.staged)
+                if remarks is None:
                     yield number, None
+                else:
+                    noted.append((number, job, _with_notes(told, remarks), told.staged))
             except HatError as error:
                 yield number, self._refused(job, told, told.staged, error)
         yield from self._names(noted)
@@ -171,34 +174,30 @@ class Committer:
         assert job.root is not None
         return self._journals[job.root]
 
-    def _note(self, job: Job, staged: Staged) -> bool:
-        """Note a result that may have its name; False: it is not there any more."""
+    def _note(self, job: Job, staged: Staged) -> list[str] | None:
+        """Note a result that may have its name; sentences about it, or None: it is not there any more."""
         output, source, journal = job.output, job.source.origin, self._journal(job)
         assert source is not None
         if job.stored is not None:
             journal.record(job.stored, source, origin=staged.origin, made=staged.made, made_by=staged.made_by)
-            return True
+            return []
         assert output is not None
         assert staged.temporary is not None, "files are staged"
         with journal.folder_of(output) as folder:
             if folder.status(staged.temporary) is None:
-                return False
-            if folder.status(output.name) is not None and not self._may_replace(job):
-                raise UsageError(f"{output} is there already", hint="add --overwrite to replace it")
+                return None
+        remarks = Claim(output, journal, self._overwrite).check(staged.made)
         journal.record(output, source, origin=staged.origin, made=staged.made, made_by=staged.made_by, durable=False)
-        return True
-
-    def _may_replace(self, job: Job) -> bool:
-        assert job.output is not None
-        return self._overwrite or self._journal(job).has_made(job.output)
+        return remarks
 
     def _give_name(self, job: Job, staged: Staged) -> None:
         if staged.temporary is None:
             return
         assert job.output is not None
+        claim = Claim(job.output, self._journal(job), self._overwrite)
         with self._journal(job).folder_of(job.output) as folder:
             try:
-                atomic.commit(folder, staged.temporary, job.output, lambda: self._may_replace(job))
+                atomic.commit(folder, staged.temporary, job.output, claim.may_replace)
             except OSError as error:
                 raise atomic.write_error(job.output, error) from error
 
@@ -206,6 +205,10 @@ class Committer:
         if job.output is not None:
             discard(self._journal(job), job.output, staged)
         return Outcome(job, "failed", error=error, seconds=told.details.get("seconds", 0.0))
+
+
+def _with_notes(told: Ended, notes: list[str]) -> Ended:
+    return replace(told, details={**told.details, "notes": (*told.details.get("notes", ()), *notes)}) if notes else told
 
 
 def outcome_of(job: Job, told: Ended) -> Outcome:

@@ -14,13 +14,12 @@ from typing import Any
 
 import torch
 
-from hatcli.batch.decoder import Decoder, DecoderProcess
 from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
+from hatcli.batch.lending import LastingDecoder
 from hatcli.batch.outcomes import Advanced, Event, Outcome, Started
 from hatcli.batch.places.objects import Stored
 from hatcli.batch.plan import Job
-from hatcli.batch.reading import Original
 from hatcli.batch.run import run
 from hatcli.cluster.calibration import Attempt, Tried
 from hatcli.cluster.feed import Feed
@@ -28,7 +27,6 @@ from hatcli.cluster.messages import Division, Ended, Order, Said, Staged, Task
 from hatcli.cluster.sending import Holders, SendingJournal
 from hatcli.cluster.staging import StagingJournal, discard
 from hatcli.cluster.weights import opened
-from hatcli.image.decode import PictureInfo
 from hatcli.upscaling.device import PRECISIONS, DeviceChoice, choose, free_memory
 from hatcli.upscaling.memory import SHARE_OF_FREE
 from hatcli.upscaling.upscaler import Upscaler
@@ -53,8 +51,7 @@ class Worker:
         self.choice = _choice(order)
         networks = opened(order.weights, factor=order.plan.target.scale)
         self._upscaler = Upscaler(networks, choice=self.choice, settings=order.settings)
-        self._decoder = DecoderProcess(max_pixels=order.plan.max_pixels, options=order.plan.decoding)
-        self._decoder.start()
+        self._decoder = LastingDecoder(max_pixels=order.plan.max_pixels, options=order.plan.decoding)
         self._holders = Holders(order.credentials)
         self._sent = None if order.store is None else SendingJournal(order.store)
         self._feeds: dict[int, Feed] = {}
@@ -106,7 +103,7 @@ class Worker:
             self._upscaler,
             replace(self._order.plan, fail_fast=False),
             journals=journals,
-            decoder=_KeptDecoder(self._decoder),
+            decoder=self._decoder.lend(),
         )
         told = 0.0
         try:
@@ -126,7 +123,7 @@ class Worker:
         """What pictures take here; nothing is written to a store."""
         plan, place = self._order.plan, None if self._sent is None else self._sent.place
         ask = None if place is None else partial(place.head, tasks[0].output)
-        attempt = Attempt(self._upscaler, self._decoder, plan.target, plan.options, ask)
+        attempt = Attempt(self._upscaler, self._decoder.lend(), plan.target, plan.options, ask)
         return attempt.all([self._file_of(task) for task in tasks], containers)
 
     def _until_stopped(self, events: Generator[Event, None, None]) -> Iterator[Event]:
@@ -204,22 +201,6 @@ class _Journals(dict[Path, Journal]):
         """Let go of all folders."""
         for journal in self.values():
             journal.close()
-
-
-class _KeptDecoder:
-    """A decoder that outlives the run it is lent to."""
-
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
-
-    def look(self, path: Path) -> PictureInfo:
-        return self._decoder.look(path)
-
-    def load(self, source: Path | bytes, *, name: str, all_frames: bool = False) -> Original:
-        return self._decoder.load(source, name=name, all_frames=all_frames)
-
-    def close(self) -> None:
-        """Another shift may need it."""
 
 
 def _choice(order: Order) -> DeviceChoice:

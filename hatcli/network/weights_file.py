@@ -106,6 +106,7 @@ def _read_pickle(path: Path) -> Any:
         claimed = _claimed_by_members(path)
         if claimed > path.stat().st_size + SUM_TOLERANCE:
             raise WeightsError(f"{path.name} is a compressed archive, not a checkpoint", hint="unpack it first")
+        check_sums(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it holds is looked at below, kind by kind
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -125,6 +126,22 @@ def _claimed_by_members(path: Path) -> int:
         return 0
     with zipfile.ZipFile(path) as archive:
         return sum(member.file_size for member in archive.infolist())
+
+
+def check_sums(path: Path) -> None:
+    """Look at the checksums of a file of `torch.save`, which PyTorch does not: a bad bit would be a wrong weight.
+
+    Raises:
+        zipfile.BadZipFile: one is wrong.
+    """
+    if not zipfile.is_zipfile(path):
+        with open(path, "rb") as file:
+            if file.read(4) == b"PK\x03\x04":
+                raise zipfile.BadZipFile("it ends too early")
+        return  # as before PyTorch 1.6
+    with zipfile.ZipFile(path) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
 
 
 def unwrapped(tensors: Any, *, name: str) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode, urlsplit
 
 from hatcli.atomic import replacing
+from hatcli.batch.claims import Claim
 from hatcli.batch.journal import Journal
 from hatcli.batch.outcomes import Advanced, Event, Outcome, Started
 from hatcli.batch.plan import Job, Plan, reason_to_skip
@@ -239,31 +240,33 @@ def _awaited(
         if found["state"] != "done":
             message = found["error"] or "somebody cancelled it on the server"
             return Outcome(job, "failed", error=HatError(message, hint=found["hint"]))
-        _save(job, client.fetch(id), journal, what.stamp, found["model"], overwrite=overwrite)
+        told = _save(job, client.fetch(id), journal, what.stamp, found["model"], overwrite=overwrite)
     except HatError as error:
         return Outcome(job, "failed", error=error)
     finally:
         _forget(id, client)
     sizes = {name: found[name] for name in ("width", "height", "source_width", "source_height")}
-    return Outcome(job, "done", **sizes, seconds=found["seconds"], notes=tuple(found["notes"]), model=found["model"])
+    notes = (*found["notes"], *told)
+    return Outcome(job, "done", **sizes, seconds=found["seconds"], notes=notes, model=found["model"])
 
 
 def _save(
     job: Job, pieces: Iterator[bytes], journal: Journal | None, origin: Stamp, model: str | None, *, overwrite: bool
-) -> None:
-    """A result to its file, whole or not at all, and to the journal before it takes its name."""
+) -> list[str]:
+    """A result to its file, whole or not at all, noted before it takes its name; returns what is to be told of it."""
     output, source = job.output, job.source.origin
     assert output is not None
-
-    def may_replace() -> bool:
-        return overwrite or (journal is not None and journal.has_made(output))
-
-    with folder_of(output, journal) as folder, replacing(output, replace=may_replace, folder=folder) as file:
+    claim = Claim(output, journal, overwrite)
+    with folder_of(output, journal) as folder, replacing(output, replace=claim.may_replace, folder=folder) as file:
         for piece in pieces:
             file.write(piece)
-        if journal is not None and source is not None:
-            file.flush()
-            journal.record(output, source, origin=origin, made=stamp_open(file), made_by={"model": model})
+        if journal is None or source is None:
+            return []
+        file.flush()
+        made = stamp_open(file)
+        found_again = claim.check(made)
+        journal.record(output, source, origin=origin, made=made, made_by={"model": model})
+        return found_again
 
 
 def _forget(id: str, client: Client) -> None:

@@ -14,16 +14,14 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from hatcli.batch.decoder import DecoderProcess
 from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
+from hatcli.batch.lending import LastingDecoder
 from hatcli.batch.outcomes import Advanced, Event, Outcome, Started, Writing, disk_ended
 from hatcli.batch.plan import Job, Plan, journals_of
-from hatcli.batch.reading import Original
 from hatcli.batch.run import run
 from hatcli.batch.shards import WHOLE, Shard
 from hatcli.errors import HatError
-from hatcli.image.decode import PictureInfo
 from hatcli.image.options import EncodeOptions
 from hatcli.models import catalog, opening
 from hatcli.models.opening import Auto, Model
@@ -40,48 +38,6 @@ WRITERS = 2  # results that are written while the next picture is enlarged, as i
 KEPT_OPEN = 4  # ways to run a model that stay in memory
 
 
-class LastingDecoder:
-    """A decoder process that serves one run after the other."""
-
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
-        self.process = DecoderProcess(max_pixels=max_pixels)
-        self.process.start()
-
-    def lend(self) -> LentDecoder:
-        """For one run."""
-        return LentDecoder(self)
-
-    def begin_anew(self) -> None:
-        """Leave what is being read."""
-        self.process.close()
-        self.process = DecoderProcess(max_pixels=self._max_pixels)
-
-
-class LentDecoder:
-    """A lasting decoder as one run sees it, whose end ends the process only in the middle of the run's own picture.
-
-    See `batch.decoder.Decoder`.
-    """
-
-    def __init__(self, lasting: LastingDecoder) -> None:
-        self._lasting, self._is_busy = lasting, False
-
-    def look(self, path: Path) -> PictureInfo:
-        return self._lasting.process.look(path)
-
-    def load(self, source: Path | bytes, *, name: str, all_frames: bool = False) -> Original:
-        self._is_busy = True
-        try:
-            return self._lasting.process.load(source, name=name, all_frames=all_frames)
-        finally:
-            self._is_busy = False
-
-    def close(self) -> None:
-        if self._is_busy:
-            self._lasting.begin_anew()
-
-
 class Shop:
     """Everything that outlives a job: the decoder, open models.
 
@@ -91,7 +47,7 @@ class Shop:
 
     def __init__(self, device: str, max_pixels: int, part: Shard = WHOLE) -> None:
         self.device, self.max_pixels, self.part = device, max_pixels, part
-        self.decoder = LastingDecoder(max_pixels)
+        self.decoder = LastingDecoder(max_pixels=max_pixels)
         self._upscalers: dict[tuple[Any, ...], tuple[Upscaler, Model | Auto]] = {}
 
     def choice(self, precision: str = "auto") -> DeviceChoice:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hatcli.atomic import replacing
+from hatcli.atomic import replacing, sweep
 from hatcli.errors import InputError, MemoryLimitError, OutputError, UsageError
 from hatcli.evaluation.datasets import eight_bits, in_colour
 from hatcli.image import decode
@@ -87,6 +87,8 @@ def load_pairs(
     """
     if scale not in UPSCALES:
         raise UsageError(f"cannot train for scale {scale}")
+    if cache is not None:
+        sweep({cache})
     held = 0
     for source in sources:
         wanted = source if isinstance(source, TrainingPicture) else TrainingPicture(source)

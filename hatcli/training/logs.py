@@ -5,28 +5,37 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
-from hatcli.atomic import replacing, write_error
+from hatcli.atomic import hold, write_error
 from hatcli.errors import UsageError
+from hatcli.folder import Folder
 from hatcli.training.loop import TrainingProgress
 
 
 class MetricsLog:
     """A `.jsonl` file of `step`, `loss` (mean since the line before), `rate`, `seconds`, ..., `psnr` where measured.
 
-    Lines of steps after `step`, from a session that was killed, are taken out when a run goes on.
+    Lines of steps after `step`, from a session that was killed, are cut off when a run goes on. While it is open no
+    other run may have it, nor the state and the weights beside it.
+
+    Raises:
+        UsageError: another run has it.
+        OutputError: it cannot be written.
     """
 
     def __init__(self, path: Path, *, step: int, every: int) -> None:
         self.path, self.every = path, every
         self._losses: list[float] = []
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            kept = lines_until(path, step)
-            with replacing(path) as file:
-                file.write("".join(kept).encode())
-            self._file: TextIO = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by `close`
+            with Folder(path.parent, make=True) as folder:
+                self._file = folder.append(path.name)
+            if not hold(self._file):
+                self._file.close()
+                raise UsageError(
+                    f"another run writes to {path.name}", hint="wait until it has ended, or choose another -o"
+                )
+            self._file.truncate(_end_of(self._file, step))
         except OSError as error:
             raise write_error(path, error) from None
 
@@ -48,7 +57,7 @@ class MetricsLog:
             line["psnr"] = round(progress.psnr, 4)
         self._losses.clear()
         try:
-            self._file.write(json.dumps(line) + "\n")
+            self._file.write(json.dumps(line).encode() + b"\n")
             self._file.flush()
         except OSError as error:
             raise write_error(self.path, error) from None
@@ -76,12 +85,16 @@ def step_of(line: str) -> int | None:
     return step if isinstance(step, int) else None
 
 
-def lines_until(path: Path, step: int) -> list[str]:
-    """The whole lines of a log up to a step; a line that a crash cut off is dropped."""
-    if step == 0 or not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [f"{line}\n" for line in lines if (at := step_of(line)) is not None and at <= step]
+def _end_of(file: BinaryIO, step: int) -> int:
+    """Where the whole lines of a log up to a step end, in bytes; a line that a crash cut off is none."""
+    file.seek(0)
+    end = 0
+    for line in file:
+        at = step_of(line.decode("utf-8", "replace"))
+        if at is None or at > step or not line.endswith(b"\n"):
+            break
+        end += len(line)
+    return end if step else 0
 
 
 class Scalars:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from hatcli.atomic import sweep
 from hatcli.errors import UsageError
 from hatcli.network import checkpoint
 from hatcli.training.logs import is_log
@@ -47,6 +48,10 @@ class Outputs:
                     f"{path.name} is there, but no {self.state.name} to go on from",
                     hint="add --overwrite to replace it, or choose another -o",
                 )
+
+    def sweep(self) -> None:
+        """Remove what killed runs left beside them: a state takes five times as much as weights."""
+        sweep({self.weights.parent})
 
     def write_weights(self, state: TrainingState) -> None:
         """The averaged weights, with the recipe in the metadata.

@@ -12,6 +12,7 @@ import torch
 from hatcli.atomic import replacing, write_error
 from hatcli.errors import UsageError, WeightsError
 from hatcli.network.hat import HAT
+from hatcli.network.weights_file import check_sums
 from hatcli.training.batches import Ahead, PatchSampler
 from hatcli.training.data import AnyPair
 from hatcli.training.degradations import DEGRADATIONS
@@ -113,13 +114,28 @@ class TrainingState:
                 f"{path.name} was made by {len(processes)} processes, not {self.group.size}",
                 hint="start as many, or delete it to begin anew",
             )
+        try:
+            self._restore(state, processes[self.group.rank])
+            return self._continue_with(state.get("workers"))
+        except torch.OutOfMemoryError:
+            raise
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RuntimeError,
+        ) as error:  # as of another version of hat
+            raise _no_state(path, error) from error
+
+    def _restore(self, state: dict[str, Any], own: dict[str, Any]) -> None:
+        """Everything that a saved state holds, `own` being of this process."""
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizers.load_state_dict(state["optimizer"])
-        self.batches.restore(processes[self.group.rank]["batches"])
-        self._restore_random(processes[self.group.rank]["random"])
+        self.batches.restore(own["batches"])
+        self._restore_random(own["random"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        return self._continue_with(state.get("workers"))
 
     def _continue_with(self, saved: int | None) -> str | None:
         """As many workers as the saved state had, unless others were asked for: then its numbers are rounded
@@ -186,15 +202,20 @@ def read_state(path: Path) -> tuple[dict[str, Any], Recipe]:
         WeightsError: the file is not a training state.
     """
     try:
+        check_sums(path)
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         recipe = Recipe(**state["recipe"])
-        _ = state["processes"], int(state["step"]), float(state["seconds"])
+        _ = len(state["processes"]), int(state["step"]), float(state["seconds"])
     except Exception as error:  # whatever an unpickler finds in a damaged file
-        raise WeightsError(
-            f"{path.name} is not a training state: {type(error).__name__}",
-            hint="it is damaged, or of an older version; delete it to begin anew",
-        ) from error
+        raise _no_state(path, error) from error
     return state, recipe
+
+
+def _no_state(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{path.name} is not a training state: {type(error).__name__}",
+        hint="it is damaged, or of an older version; delete it to begin anew",
+    )
 
 
 def not_finite(what: str, step: int) -> WeightsError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hatcli import __version__
 from hatcli.atomic import replacing
+from hatcli.batch.claims import Claim
 from hatcli.batch.decision import Decision
 from hatcli.batch.outcomes import Advanced, Event, Foreseen, Foresight, Outcome, Writing
 from hatcli.batch.stamps import stamp_file, stamp_open
@@ -139,8 +139,8 @@ class FilmEnlarger:
         film, encoding, decision = self._decided(job, upscaler, plan)
         output = job.output
         assert output is not None, "films go to files"
-        if os.path.lexists(output) and not (plan.overwrite or (journal is not None and journal.has_made(output))):
-            raise UsageError(f"{output} is there already", hint="add --overwrite to replace it")
+        claim = Claim(output, journal, plan.overwrite)
+        claim.check_early()
         span = Span(*self.options.span(film.seconds))
         origin = stamp_file(film.path)
         segments = Segments(output, self._identity(film, encoding, decision, plan, origin.sha256))
@@ -152,13 +152,13 @@ class FilmEnlarger:
             if not segments.finished:
                 raise InputError(f"cannot read {film.path}: there is no frame in that part of it")
             yield Writing(job)
-            replace_it = plan.overwrite or (lambda: journal is not None and journal.has_made(output))
-            with replacing(output, replace=replace_it) as file:
+            with replacing(output, replace=claim.may_replace) as file:
                 lost = self._put_together(film, encoding, segments, file, span, plan, output)
                 if journal is not None:
                     file.flush()
-                    made_by = _made_by(decision, plan, film)
-                    journal.record(output, film.path, origin=origin, made=stamp_open(file), made_by=made_by)
+                    made, made_by = stamp_open(file), _made_by(decision, plan, film)
+                    lost = [*lost, *claim.check(made)]
+                    journal.record(output, film.path, origin=origin, made=made, made_by=made_by)
             segments.remove()
         width, height = _shape(encoding, output)
         yield Outcome(

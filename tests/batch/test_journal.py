@@ -187,6 +187,25 @@ def test_a_folder_that_cannot_be_is_an_output_error(tmp_path: Path) -> None:
         Journal(tmp_path / "file" / "out", SETTINGS).open()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
+def test_a_disk_that_takes_no_line_is_told_once_and_the_journal_can_be_closed(made: tuple[Path, Path]) -> None:
+    import resource
+
+    source, output = made
+    journal = again(output)
+    journal.open()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + 10, before[1]))
+    try:
+        with pytest.raises(OutputError, match="grows larger"):
+            journal.record(output, source, origin=stamp_file(source), made=stamp_file(output))
+        journal.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    record(output.parent, output, source)
+    assert again(output).is_finished(output, source)
+
+
 def test_settings_are_written_once_for_each_way(made: tuple[Path, Path]) -> None:
     source, output = made
     record(output.parent, output, source)

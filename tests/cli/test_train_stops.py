@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.training_commands import prepare, refused, started, steps_saved, train, wait_for_steps
+from support.training_commands import lines_of, prepare, refused, started, steps_saved, train, wait_for_steps
 
 from hatcli.network import checkpoint
 
@@ -48,6 +48,29 @@ def test_a_killed_run_goes_on_to_bit_identical_weights(folder: Path, tmp_path: P
         said = resumed.communicate()[1]
     assert f"going on from step {left}" in said
     assert straight.read_bytes() == killed.read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file has no lock there")
+def test_two_runs_do_not_write_to_one_output(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "net.safetensors"
+    with started(folder, output, 100_000) as process:
+        wait_for_steps(process, output.with_suffix(".state"), 2)
+        assert "another run writes to net.jsonl" in refused(train(folder, "-o", output, "--steps", 100_000), 2)
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    done = steps_saved(output.with_suffix(".state"))
+    assert [line["step"] for line in lines_of(output.with_suffix(".jsonl"))] == list(range(1, done + 1))
+
+
+@pytest.mark.parametrize("place", ["out", "cache"])
+def test_what_a_kill_while_saving_left_is_removed(folder: Path, tmp_path: Path, place: str) -> None:
+    left = tmp_path / place / f".hat-{1:012x}.part"
+    left.parent.mkdir()
+    left.write_bytes(b"half a state")
+    os.utime(left, (1, 1))
+    words = ("-o", tmp_path / "out" / "net.safetensors", "--cache", tmp_path / "cache", "--steps", 1)
+    assert train(folder, *words).exit_code == 0
+    assert not left.exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -239,3 +240,20 @@ def test_a_failure_names_its_picture_once_a_line(tmp_path: Path, weights: Path) 
     lines = [line for line in result.stderr.splitlines() if line.startswith(("error: ", "failed: "))]
     assert len(lines) == 4
     assert all(line.count(str(tmp_path)) == 1 for line in lines), lines
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
+def test_a_result_whose_name_ends_like_its_pictures_does_not_stand_for_it(tmp_path: Path, weights: Path) -> None:
+    import resource
+
+    (tmp_path / "in").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "in" / "2.png")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+    try:
+        result = hat(tmp_path / "in", "-o", tmp_path / "out", "-n", weights)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert result.exit_code == 5
+    assert f"{Path('in', '2.png')}: 2_x2.png grows larger" in result.stderr  # "2.png" is in "2_x2.png"

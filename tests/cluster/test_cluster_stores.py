@@ -45,6 +45,16 @@ def store(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return client
 
 
+@pytest.fixture
+def expected(tmp_path: Path, weights: Path) -> dict[str, bytes]:
+    """What a run on this machine makes of the same pictures."""
+    (tmp_path / "in").mkdir()
+    for number in range(COUNT):
+        (tmp_path / "in" / f"{number:03}.png").write_bytes(stores.png(number))
+    assert hat(tmp_path / "in", "-o", tmp_path / "out", "-n", weights).exit_code == 0
+    return clusters.contents(tmp_path / "out")
+
+
 def results(store: Any, folder: str = "out") -> dict[str, bytes]:
     """What is there, but for the manifest."""
     found = store.get_paginator("list_objects_v2").paginate(Bucket="archive", Prefix=f"{folder}/")
@@ -54,13 +64,13 @@ def results(store: Any, folder: str = "out") -> dict[str, bytes]:
 
 
 def test_nodes_and_drivers_that_die_and_a_network_that_breaks_cost_no_object(
-    cluster: clusters.Nodes, store: Any, server: str, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: clusters.Nodes,
+    store: Any,
+    server: str,
+    expected: dict[str, bytes],
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "in").mkdir()
-    for number in range(COUNT):
-        (tmp_path / "in" / f"{number:03}.png").write_bytes(stores.png(number))
-    assert hat(tmp_path / "in", "-o", tmp_path / "out", "-n", weights).exit_code == 0
-    expected = clusters.contents(tmp_path / "out")
     words = ("s3://archive/in/", "-o", "s3://archive/out/", "-n", weights, "--ray", cluster.address)
     with stores.faulty(server, seed=5, share=0.05) as (url, met):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
@@ -85,13 +95,13 @@ def test_nodes_and_drivers_that_die_and_a_network_that_breaks_cost_no_object(
 
 
 def test_a_network_that_breaks_in_every_way_costs_no_object_or_is_told(
-    cluster: clusters.Nodes, store: Any, server: str, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: clusters.Nodes,
+    store: Any,
+    server: str,
+    expected: dict[str, bytes],
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "in").mkdir()
-    for number in range(COUNT):
-        (tmp_path / "in" / f"{number:03}.png").write_bytes(stores.png(number))
-    assert hat(tmp_path / "in", "-o", tmp_path / "out", "-n", weights).exit_code == 0
-    expected = clusters.contents(tmp_path / "out")
     words = ("s3://archive/in/", "-o", "s3://archive/broken/", "-n", weights, "--ray", cluster.address)
     with stores.faulty(server, seed=1, share=0.15) as (url, met):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)

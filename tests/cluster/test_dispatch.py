@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from hatcli.atomic import temporary_name
+from hatcli.batch.claims import FOUND_AGAIN
 from hatcli.batch.inputs import InputFile
 from hatcli.batch.journal import Journal
 from hatcli.batch.outcomes import Event, Outcome, Started
@@ -316,6 +317,16 @@ def test_a_file_that_appeared_meanwhile_is_not_replaced(jobs: list[Job]) -> None
     assert failed[0].error is not None
     assert "is there already" in failed[0].error.message
     assert jobs[3].output.read_bytes() == b"somebody's"
+    assert not list(jobs[3].output.parent.glob(".hat-*.part"))
+
+
+def test_a_result_that_is_there_and_not_in_the_journal_is_noted_and_told(jobs: list[Job]) -> None:
+    assert jobs[3].output is not None
+    jobs[3].output.write_bytes(b"result 3")
+    ended = outcomes(jobs, Pretenders(2))
+    assert {outcome.status for outcome in ended} == {"done"}
+    assert [outcome.job for outcome in ended if FOUND_AGAIN in outcome.notes] == [jobs[3]]
+    assert {outcome.status for outcome in outcomes(jobs, Pretenders(1))} == {"skipped"}
     assert not list(jobs[3].output.parent.glob(".hat-*.part"))
 
 

@@ -190,6 +190,15 @@ def test_a_broken_zip_directory_is_refused(state: State, tmp_path: Path, damage:
     assert refused(hat(PHOTO, "-o", tmp_path / "out.png", "-n", path), 3)
 
 
+def test_a_bit_that_is_wrong_is_no_weight(state: State, tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    torch.save(state, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(state["conv_first.weight"].numpy().tobytes()) + 1] ^= 1
+    path.write_bytes(content)
+    assert "checksum" in read_refused(path)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes of POSIX")
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "net.pth")

@@ -133,6 +133,27 @@ def test_a_state_of_other_settings_or_no_state_is_refused(pairs: list[AnyPair], 
         state.load(tmp_path / "state")
 
 
+@pytest.mark.parametrize(
+    "damage", ["bit", "averaged", "optimizer", "model", "processes", "workers"], ids=lambda damage: f"damaged-{damage}"
+)
+def test_a_state_that_is_damaged_or_of_another_version_is_refused(
+    pairs: list[AnyPair], tmp_path: Path, damage: str
+) -> None:
+    path = tmp_path / "state"
+    fresh(pairs).save(path)
+    if damage == "bit":
+        content = bytearray(path.read_bytes())
+        weight = content.index(fresh(pairs).model.conv_last.weight.detach().numpy().tobytes())
+        content[weight + 5] ^= 1
+        path.write_bytes(content)
+    else:
+        odd = {"averaged": None, "optimizer": {}, "model": {}, "processes": [{}], "workers": "two"}
+        saved = torch.load(path, weights_only=True)
+        torch.save({**saved, damage: odd[damage]}, path)
+    with pytest.raises(WeightsError, match="not a training state"):
+        fresh(pairs).load(path)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_state(pairs: list[AnyPair], tmp_path: Path) -> None:
     state = fresh(pairs)
     run = train(state, [], state_file=tmp_path / "state", pace=EVERY_STEP)

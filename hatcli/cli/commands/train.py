@@ -135,6 +135,7 @@ def learn(
     pace = along.pace(budget)
     if leads := state.group.leads:
         opened = Logs(outputs.log, step=state.step, every=along.log_steps, tensorboard=along.tensorboard)
+        outputs.sweep()
     with opened if leads else nullcontext() as logs, Stopping(console) as stopping, view.watch() as show_step:
         for progress in steps(state, validation, state_file=outputs.state, pace=pace, stop=lambda: stopping.code != 0):
             show_step(progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from hatcli.cli.shared.console import Bars, Console, show
@@ -162,7 +163,8 @@ class People:
 def prefixed(error: HatError, source: str) -> HatError:
     """The same error, its message begun with the picture's name where that is not in it."""
     name = source.replace("\\", "/").rsplit("/", 1)[-1]
-    message = error.message if name in error.message else f"{source}: {error.message}"
+    is_named = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", error.message)  # 2_x2.png does not name 2.png
+    message = error.message if is_named else f"{source}: {error.message}"
     return HatError(message, hint=error.hint)
 
 
