@@ -12,7 +12,6 @@ from hatcli.network import checkpoint
 from hatcli.network.hat import HAT
 from hatcli.training.start import start_as_bilinear
 
-
 LONG = ("slow", "stress", "bench", "network")
 
 

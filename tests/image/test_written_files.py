@@ -52,12 +52,12 @@ def test_a_png_is_sound_and_keeps_every_sample(
 
 def test_a_png_with_texts_is_sound_and_others_read_them(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    texts = (("Title", "Grüße"), ("Description", "日本"), ("Comment", "long " * 900))
+    texts = (("Title", "Grüße"), ("Description", "日本"), ("Comment", "-".join(["long"] * 900)))
     encode.write(replace(picture(), texts=texts), path, overwrite=False)
     check_png(path)
     tags = exiftool_tags(path)
     assert [next(value for name, value in tags.items() if name.endswith(key)) for key, _ in texts] == [
-        value.strip() for _, value in texts
+        value for _, value in texts
     ]
 
 
