@@ -103,8 +103,13 @@ def settle(
 
 
 def _is_alike(plan: Plan, upscaler: Upscaler, look: LookAt, job: Job) -> bool:
-    """Whether what has the name of a job's result is a picture of the result's size, as far as that is known here."""
-    if plan.asked is not None or plan.has_film(job):
+    """Whether what has the name of a job's result is a picture of the result's size, as far as that is known here.
+
+    Never for a film: hours would go by before it could be told from another.
+    """
+    if plan.has_film(job):
+        return False
+    if plan.asked is not None:
         return True
     try:
         if job.output is None or job.source.path is None:
