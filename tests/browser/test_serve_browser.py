@@ -107,7 +107,7 @@ def rows(tab: Page, group: str) -> Any:
 
 
 def named(tab: Page, name: str) -> Any:
-    return tab.locator("li.row").filter(has_text=name)
+    return tab.locator("li.row[data-id]").filter(has_text=name)
 
 
 def done(tab: Page, number: int) -> None:
