@@ -75,8 +75,8 @@ def opened(data: bytes, format: str, *, name: str, max_pixels: int) -> PillowRea
 def frames(data: bytes, size: tuple[int, int]) -> Iterator[tuple[NDArray[np.uint8], float]]:
     """Each frame as it is shown, `[H, W, 4]`, RGB and straight alpha, and its milliseconds.
 
-    As ffmpeg, libnsgif and Pillow see it, what nothing covers has the background colour, unless the frame in question
-    knows transparency.
+    As ffmpeg and Pillow see it, what nothing covers has the background colour, unless the frame in question knows
+    transparency; browsers show it transparent whatever the file says.
 
     Args:
         size: width and height of the picture; what frames have beyond it is not seen.
