@@ -140,15 +140,22 @@ def hold(file: BinaryIO) -> bool:
     return _lock(file)  # where a file system has no locks, nothing is ever cleaned up: `_lock` fails there, too
 
 
-def _lock(file: BinaryIO) -> bool:
+def take(file: BinaryIO) -> bool:
+    """As `hold`, but False only if somebody else has it: on a file system without locks nobody can tell."""
+    return _lock(file, without_locks=True)
+
+
+def _lock(file: BinaryIO, *, without_locks: bool = False) -> bool:
     if sys.platform == "win32":
         return True
     import fcntl
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:
+        return without_locks
     return True
 
 

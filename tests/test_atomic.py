@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hatcli.atomic import VanishedError, replacing, sweep
+from hatcli.atomic import VanishedError, hold, replacing, sweep, take
 from hatcli.errors import OutputError, UsageError
 from hatcli.folder import Folder
 from hatcli.outside import NotPlainError, TooLargeError, open_plain, read_bounded
@@ -192,3 +193,20 @@ def test_only_plain_files_are_opened_and_nothing_is_waited_for(tmp_path: Path) -
     assert read_bounded(tmp_path / "link", most=5) == b"12345"
     with pytest.raises(TooLargeError):
         read_bounded(tmp_path / "plain", most=4)
+
+
+@POSIX
+def test_a_file_is_taken_by_one_and_where_there_are_no_locks_by_anybody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open(tmp_path / "a", "wb") as first, open(tmp_path / "a", "wb") as second:
+        assert take(first)
+        assert not take(second)
+        assert not hold(second)
+
+        def missing(*_: object) -> None:
+            raise OSError(errno.ENOLCK, "no locks here")
+
+        monkeypatch.setattr("fcntl.flock", missing)
+        assert take(second)
+        assert not hold(second)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hatcli.atomic import hold, write_error
+from hatcli.atomic import take, write_error
 from hatcli.errors import UsageError
 from hatcli.folder import Folder
 from hatcli.training.loop import TrainingProgress
@@ -30,7 +30,7 @@ class MetricsLog:
         try:
             with Folder(path.parent, make=True) as folder:
                 self._file = folder.append(path.name)
-            if not hold(self._file):
+            if not take(self._file):
                 self._file.close()
                 raise UsageError(
                     f"another run writes to {path.name}", hint="wait until it has ended, or choose another -o"
