@@ -56,7 +56,8 @@ def test_a_run_that_ends_between_pictures_leaves_the_process(lasting: LastingDec
     idle, busy = lasting.lend(), lasting.lend()
     reading = begin(busy, before)
     idle.close()  # another run's picture is none of its business
-    assert lasting.process is before
+    process: Any = lasting.process
+    assert process is before
     assert not before.is_closed.is_set()
     busy.close()
     reading.join(30)

@@ -615,7 +615,7 @@ def test_what_people_wrote_into_a_png_is_kept(later: bool) -> None:
     at = len(data) - 12 if later else 33  # in front of IEND, or behind IHDR
     picture = decode.decode(data[:at] + text + data[at:])
     assert picture.texts == (("Author", "Me"), ("date:create", "2024"), ("Title", ""))
-    assert picture.notes == decode.decode(data).notes == decode.decode(data).texts == ()
+    assert (picture.notes, decode.decode(data).notes, decode.decode(data).texts) == ((), (), ())
 
 
 @pytest.mark.parametrize("said", [0, 1])

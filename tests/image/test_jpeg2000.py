@@ -37,7 +37,7 @@ def smooth(channels: int, *, bits: int) -> Samples:
     """A picture that a lossy codec keeps nearly, its top white."""
     rows, columns = np.mgrid[0:80, 0:70]
     planes = [rows / 79, columns / 69, 1 - rows / 79, 1 - columns / 69][:channels]
-    samples = np.rint(np.stack(planes, axis=2) * (2**bits - 1)).astype(np.uint16)
+    samples: NDArray[np.uint16] = np.rint(np.stack(planes, axis=2) * (2**bits - 1)).astype(np.uint16)
     samples[:16] = 2**bits - 1
     return samples
 

@@ -147,7 +147,7 @@ def test_a_state_that_is_damaged_or_of_another_version_is_refused(
         content[weight + 5] ^= 1
         path.write_bytes(content)
     else:
-        odd = {"averaged": None, "optimizer": {}, "model": {}, "processes": [{}], "workers": "two"}
+        odd: dict[str, object] = {"averaged": None, "optimizer": {}, "model": {}, "processes": [{}], "workers": "two"}
         saved = torch.load(path, weights_only=True)
         torch.save({**saved, damage: odd[damage]}, path)
     with pytest.raises(WeightsError, match="not a training state"):
