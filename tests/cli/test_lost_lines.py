@@ -89,6 +89,7 @@ def test_what_can_be_no_result_is_refused_before_any_work(
 
 
 def test_a_film_whose_line_was_lost_is_not_made_for_hours_only_to_be_compared(tmp_path: Path, weights: Path) -> None:
+    pytest.importorskip("av")
     (tmp_path / "in").mkdir()
     film(tmp_path / "in" / "a.mkv", frames=3)
     words = (tmp_path / "in", "-o", tmp_path / "out", "-n", weights, "--json", "--threads", "1")
