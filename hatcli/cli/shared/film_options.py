@@ -112,15 +112,17 @@ class Film:
 
     def idle(self, found: Found, files: Files) -> list[str]:
         """What to say of options for films where no file is one, nor the result."""
+        options = {"--codec": self.codec, "--crf": self.crf, "--pixel-format": self.pixel_format}
+        options |= {"--deinterlace": self.deinterlace, "--start": self.start, "--duration": self.duration}
+        given = [name for name, value in options.items() if value]
+        if not given or files.has_urls():  # a million names are looked at only where there is something to say
+            return []
         from hatcli.video.film import is_film
 
-        if files.has_urls() or is_film(Path(files.output or "")):
+        places = [Path(files.output or ""), *(file.path for file in found.files)]
+        if any(place is None or is_film(place) for place in places):
             return []
-        if any(file.path is None or is_film(file.path) for file in found.files):
-            return []
-        given = {"--codec": self.codec, "--crf": self.crf, "--pixel-format": self.pixel_format}
-        given |= {"--deinterlace": self.deinterlace, "--start": self.start, "--duration": self.duration}
-        return [f"{name} is for films, and there is none" for name, value in given.items() if value]
+        return [f"{name} is for films, and there is none" for name in given]
 
     def suffix(self, given: str) -> str:
         """What is added to a result's stem."""

@@ -172,9 +172,7 @@ def _fraction(duration: float | Fraction) -> tuple[int, int]:
 def _head(like: Picture, *, count: int, loops: int) -> bytes:
     color = png.RGB if like.alpha is None else png.RGB_ALPHA
     header = struct.pack(">IIBBBBB", like.width, like.height, like.bits, color, 0, 0, 0)
-    extra = png.metadata_chunks(
-        icc=like.icc, exif=like.exif, xmp=like.xmp, dpi=like.dpi, light=like.light, texts=like.texts
-    )
+    extra = png.metadata_chunks(like)
     control = png.chunk(b"acTL", struct.pack(">II", count, loops))
     return png.SIGNATURE + png.chunk(b"IHDR", header) + extra + control
 

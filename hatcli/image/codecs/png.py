@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hatcli.image.formats import DamageError
-from hatcli.image.light import Light
+from hatcli.image.picture import Picture
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
@@ -172,29 +172,21 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
 
 
-def metadata_chunks(
-    *,
-    icc: bytes | None,
-    exif: bytes | None,
-    xmp: bytes | None,
-    dpi: tuple[float, float] | None,
-    light: Light | None = None,
-    texts: Sequence[tuple[str, str]] = (),
-) -> bytes:
+def metadata_chunks(like: Picture) -> bytes:
     """The chunks between IHDR and the pixels that carry a profile, what samples mean, resolution, EXIF, XMP, texts."""
     parts = []
-    if light is not None and not light.is_scene:
-        parts.append(chunk(b"cICP", bytes((light.primaries, light.transfer, 0, 1))))  # RGB itself, full range
-    if icc is not None:
-        parts.append(chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 9)))
-    if dpi is not None:
-        across, down = (round(value * METRE_IN_INCHES) for value in dpi)
+    if like.light is not None and not like.light.is_scene:
+        parts.append(chunk(b"cICP", bytes((like.light.primaries, like.light.transfer, 0, 1))))  # RGB itself, full range
+    if like.icc is not None:
+        parts.append(chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(like.icc, 9)))
+    if like.dpi is not None:
+        across, down = (round(value * METRE_IN_INCHES) for value in like.dpi)
         parts.append(chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
-    if exif is not None:
-        parts.append(chunk(b"eXIf", exif))
-    if xmp is not None:
-        parts.append(chunk(b"iTXt", XMP_KEYWORD + b"\0\0\0\0\0" + xmp))
-    return b"".join([*parts, *(_text_chunk(*text) for text in texts)])
+    if like.exif is not None:
+        parts.append(chunk(b"eXIf", like.exif))
+    if like.xmp is not None:
+        parts.append(chunk(b"iTXt", XMP_KEYWORD + b"\0\0\0\0\0" + like.xmp))
+    return b"".join([*parts, *(_text_chunk(*text) for text in like.texts)])
 
 
 def _text_chunk(name: str, value: str) -> bytes:

@@ -94,9 +94,7 @@ def _predicted(rows: NDArray[np.uint8], over: NDArray[np.uint8], *, pixel: int) 
 def write_rows(file: BinaryIO, rows: Rows, options: EncodeOptions) -> None:
     """A picture as it comes, with its profile, metadata and resolution."""
     like = rows.like
-    extra = png.metadata_chunks(
-        icc=like.icc, exif=like.exif, xmp=like.xmp, dpi=like.dpi, light=like.light, texts=like.texts
-    )
+    extra = png.metadata_chunks(like)
     parts = encode(
         rows.blocks,
         width=rows.width,
